@@ -1,0 +1,120 @@
+import { parseTime, prepareRestore } from '@pgsilo/engine';
+import type { PreparedRestore } from '@pgsilo/engine';
+import { PgsiloError, redact } from '@pgsilo/plugin';
+import { availableParallelism } from 'node:os';
+import { storedSize } from '../backup-document.ts';
+import { confirmReplacing } from '../confirm.ts';
+import type { Invocation } from '../invocation.ts';
+import { withPipeline } from '../open-pipeline.ts';
+import { restoreDocument, restoreText } from '../restore-report.ts';
+import { watchRestore } from '../restore-watch.ts';
+import { targetServer } from '../target-server.ts';
+import { formatAgo, formatTime } from '../terminal/format.ts';
+import { printable, printableText } from '../terminal/printable.ts';
+
+export interface RestoreOptions {
+  readonly backup?: string;
+  readonly before?: string;
+  readonly at?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly toServer?: string;
+  readonly table?: readonly string[];
+  readonly replace?: boolean;
+  readonly dropOld?: boolean;
+  readonly yes?: boolean;
+  /** False with --no-owner. */
+  readonly owner: boolean;
+  readonly jobs?: number;
+}
+
+const mostJobs = 4;
+
+/** `pgsilo restore`: shows what will be done, asks where something live is replaced, does it. */
+export async function restore(
+  invocation: Invocation,
+  file: string,
+  unit: string,
+  options: RestoreOptions,
+): Promise<number> {
+  refuseContradictions(options);
+  const replace = options.replace ?? false;
+  if (replace && !options.yes && !invocation.interactive) {
+    throw new PgsiloError(
+      'restore.refused',
+      '--replace asks for confirmation, and there is no terminal to ask on',
+      {
+        hint: 'Add --yes to replace without being asked.',
+      },
+    );
+  }
+  const toServer = targetServer(options.toServer, invocation.env);
+  return withPipeline(file, invocation, async (pipeline, { timezone }) => {
+    const { backup, before, at, from: sink, to, table: tables } = options;
+    const watch = await watchRestore(invocation);
+    let prepared: PreparedRestore | undefined;
+    try {
+      prepared = await prepareRestore(pipeline, {
+        unit,
+        ...(backup === undefined ? {} : { backup }),
+        ...(before === undefined ? {} : { before: parseTime(before, timezone) }),
+        ...(at === undefined ? {} : { at: parseTime(at, timezone) }),
+        ...(sink === undefined ? {} : { sink }),
+        ...(to === undefined ? {} : { to }),
+        ...(toServer === undefined ? {} : { toServer }),
+        ...(tables === undefined ? {} : { tables }),
+        replace,
+        dropOld: options.dropOld ?? false,
+        jobs: options.jobs ?? Math.min(mostJobs, availableParallelism()),
+        owner: options.owner,
+        signal: invocation.signal,
+        observe: (event) => watch.observe(event),
+      });
+      watch.pause();
+      if (!invocation.json && !invocation.quiet) await invocation.out.write(planText(prepared, invocation));
+      if (prepared.replaces !== undefined && !options.yes) {
+        await confirmReplacing(prepared.replaces, invocation);
+      }
+      await watch.resume();
+      const report = await prepared.run();
+      watch.end();
+      if (invocation.json) await invocation.out.json(restoreDocument(report, prepared));
+      else await invocation.out.write(restoreText(report, invocation));
+      return 0;
+    } finally {
+      watch.end();
+      await prepared?.close();
+    }
+  });
+}
+
+/** What the engine would refuse too, but before anything is read, and in the words of the command line. */
+function refuseContradictions(options: RestoreOptions): void {
+  const chosen = (['backup', 'before', 'at'] as const).filter((name) => options[name] !== undefined);
+  const refuse = (message: string, hint: string): never => {
+    throw new PgsiloError('usage.invalid', message, { hint });
+  };
+  if (chosen.length > 1) {
+    refuse(`${chosen.map((name) => `--${name}`).join(' and ')} exclude each other`, 'Give one of them.');
+  }
+  if (options.dropOld && !options.replace) refuse('--drop-old is given without --replace', 'Add --replace.');
+  if (options.replace && options.to !== undefined) {
+    refuse('--replace and --to exclude each other', '--replace takes the name of the live one.');
+  }
+  if (options.replace && options.table !== undefined) {
+    refuse(
+      '--replace and --table exclude each other',
+      'Restore the tables into a new database and copy what you need.',
+    );
+  }
+}
+
+function planText({ entry, sink, plan }: PreparedRestore, { style, now }: Invocation): string {
+  const { snapshotAt } = entry.manifest;
+  const time = `${formatTime(snapshotAt)} (${formatAgo(snapshotAt, now())})`;
+  const lines = plan
+    .map((line) => `  - ${printableText(redact(line)).replaceAll('\n', '\n    ')}\n`)
+    .join('');
+  const about = `${storedSize(entry.manifest)}, from sink ${printable(sink)}`;
+  return `${style.bold(printable(entry.unit))}  ${entry.backup}\n  ${style.dim(`holds the state of ${time}, ${about}`)}\n${lines}\n`;
+}

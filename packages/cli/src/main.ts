@@ -1,0 +1,24 @@
+#!/usr/bin/env node
+// Imports nothing of its own before it must: `--version`, an old Node and the size of the thread pool come first.
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+
+const oldest = 24;
+const [first, ...others] = process.argv.slice(2);
+
+if (Number.parseInt(process.versions.node, 10) < oldest) {
+  process.stderr.write(
+    `pgsilo needs Node.js ${oldest} or later; this is ${process.version} (${process.execPath}).\n`,
+  );
+  process.exitCode = 3;
+} else if ((first === '--version' || first === '-V') && others.length === 0) {
+  const about = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  process.stdout.write(`${about.version}\n`);
+} else {
+  // Compression runs on libuv's threads, besides files and name look-ups. The pool takes its size when it is first used.
+  process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(4, availableParallelism() + 2));
+  const { runCommandLine } = await import('./command-line.ts');
+  await runCommandLine(process.argv.slice(2));
+}

@@ -1,0 +1,79 @@
+import { availableParallelism, tmpdir } from 'node:os';
+import { closePipeline } from '@pgsilo/engine';
+import type { Pipeline, PipelineSink, PipelineTransform } from '@pgsilo/engine';
+import { loadPipeline } from '@pgsilo/pipeline-file';
+import type { Pipeline as PipelineFile } from '@pgsilo/pipeline-file';
+import { builtins } from './builtins.ts';
+import type { Invocation } from './invocation.ts';
+import { MadePlugins } from './made-plugins.ts';
+import { systemClock } from './system-clock.ts';
+import { ownVersion } from './version.ts';
+
+/** Reads and checks a pipeline file. Throws with every mistake in it. */
+export async function readPipelineFile(file: string, invocation: Invocation): Promise<PipelineFile> {
+  return loadPipeline(file, { env: invocation.env, builtinsFrom: import.meta.url, known: builtins });
+}
+
+/** Reads a pipeline file, makes its plugins, and closes them when `work` has ended, however it ended. */
+export async function withPipeline<Result>(
+  file: string,
+  invocation: Invocation,
+  work: (pipeline: Pipeline, read: PipelineFile) => Promise<Result>,
+): Promise<Result> {
+  const read = await readPipelineFile(file, invocation);
+  for (const { file: place, line, message } of read.warnings)
+    invocation.log.warn(message, { at: `${place}:${line}` });
+  return usePipeline(read, invocation, work);
+}
+
+/** As {@link withPipeline}, for a file that was read before. */
+export async function usePipeline<Result>(
+  read: PipelineFile,
+  invocation: Invocation,
+  work: (pipeline: Pipeline, read: PipelineFile) => Promise<Result>,
+): Promise<Result> {
+  const made = new MadePlugins({ pipeline: read.name, folder: read.folder, log: invocation.log });
+  let pipeline: Pipeline;
+  try {
+    pipeline = await makePipeline(read, made, invocation);
+  } catch (error) {
+    await made.close();
+    throw error;
+  }
+  try {
+    return await work(pipeline, read);
+  } finally {
+    await closePipeline(pipeline);
+    await made.closeExtras();
+  }
+}
+
+const mostJobs = 4;
+
+async function makePipeline(read: PipelineFile, made: MadePlugins, { log }: Invocation): Promise<Pipeline> {
+  const { definition, options, use } = read.source;
+  const source = await made.keep(definition.create(options, made.setup));
+  const transforms: PipelineTransform[] = [];
+  for (const each of read.transforms) {
+    const transform = await made.keep(each.definition.create(each.options, made.setup));
+    transforms.push({ use: each.use, transform });
+  }
+  const sinks: PipelineSink[] = [];
+  for (const { name, use, required, definition, options } of read.sinks) {
+    const sink = await made.keep(definition.create(options, made.setup));
+    sinks.push({ name, use, required, sink, traits: definition.traits });
+  }
+  return {
+    name: read.name,
+    source: { use, source, traits: definition.traits },
+    transforms,
+    openTransform: (name) => made.transform(name),
+    sinks,
+    limits: { ...read.limits, jobs: read.limits.jobs ?? Math.min(mostJobs, availableParallelism()) },
+    labels: read.labels,
+    scratch: read.scratch ?? tmpdir(),
+    clock: systemClock,
+    log,
+    version: ownVersion(),
+  };
+}

@@ -1,0 +1,219 @@
+import { Command } from 'commander';
+import type { BackupOptions } from './commands/backup.ts';
+import type { ListOptions } from './commands/list.ts';
+import type { PinOptions } from './commands/pin.ts';
+import type { PlanOptions } from './commands/plan.ts';
+import type { RestoreOptions } from './commands/restore.ts';
+import type { SchemaOptions } from './commands/schema.ts';
+import type { ShowOptions } from './commands/show.ts';
+import type { VerifyOptions } from './commands/verify.ts';
+import type { CommonOptions, Invocation } from './invocation.ts';
+import { choice, collect, commonOptions, count, examples } from './program-options.ts';
+import { ownVersion } from './version.ts';
+
+/** The tree of commands. What a command does is imported when it runs. */
+export function createProgram(): Command {
+  const program = new Command('pgsilo')
+    .description('Back up and restore multi-tenant PostgreSQL.')
+    .usage('<command> [arguments] [options]')
+    .version(ownVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show help; `pgsilo <command> --help` for one command')
+    .addHelpCommand(new Command('help [command]').description('show help for a command').helpGroup(lastGroup))
+    .configureHelp({ subcommandTerm: termOf })
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined })
+    .addHelpText('after', exitStatuses);
+  addPipelineCommands(program);
+  addBackupCommands(program);
+  addRestoreCommands(program);
+  addPluginCommands(program);
+  // After their own options, so that help shows those first.
+  for (const each of program.commands) commonOptions(each);
+  return program;
+}
+
+function addPipelineCommands(program: Command): void {
+  program.commandsGroup('Before a run:');
+  command(program, 'validate <file...>', 'check pipeline files: every mistake with its line and column')
+    .addHelpText('after', examples('pgsilo validate pipelines/*.yaml'))
+    .action(act(async (i, files: string[]) => (await import('./commands/validate.ts')).validate(i, files)));
+  command(program, 'doctor <file>', 'touch everything a run would: tools, server, privileges, sinks, keys')
+    .addHelpText('after', examples('pgsilo doctor vigia.yaml'))
+    .action(act(async (i, file: string) => (await import('./commands/doctor.ts')).doctor(i, file)));
+  command(program, 'plan <file>', 'show what a run would do: jobs, units and sinks')
+    .option('--only <unit>', 'only this unit; may be given again', collect)
+    .option('--where <label=value>', 'only units with this label; may be given again', collect)
+    .addHelpText('after', examples('pgsilo plan vigia.yaml', 'pgsilo plan vigia.yaml --where plan=demo'))
+    .action(
+      act(async (i, file: string, o: PlanOptions) => (await import('./commands/plan.ts')).plan(i, file, o)),
+    );
+}
+
+function addBackupCommands(program: Command): void {
+  program.commandsGroup('Back up:');
+  command(program, 'backup <file...>', 'run pipelines, one after another')
+    .option('--only <unit>', 'only this unit; may be given again', collect)
+    .option('--where <label=value>', 'only units with this label; may be given again', collect)
+    .option('--label <key=value>', 'put a label on the backups; may be given again', collect)
+    .option('--pin <reason>', 'hold the backups: retention keeps them')
+    .option('--until <time>', 'hold them until then; with --pin')
+    .option('--wait <duration>', 'wait this long (10m, 1h) for another run of the pipeline to end')
+    .addHelpText(
+      'after',
+      examples(
+        'pgsilo backup vigia.yaml',
+        'pgsilo backup vigia.yaml --only acme --only globex',
+        'pgsilo backup vigia.yaml --label release=2.4.0 --pin "before 2.4.0" --wait 10m --json',
+      ),
+    )
+    .action(
+      act(async (i, files: string[], o: BackupOptions) =>
+        (await import('./commands/backup.ts')).backupFiles(i, files, o),
+      ),
+    );
+  command(program, 'pin <file> <unit> <backup>', 'hold one backup: retention keeps it')
+    .requiredOption('--reason <text>', 'why')
+    .option('--until <time>', 'hold it until then; without it until `pgsilo unpin`')
+    .addHelpText(
+      'after',
+      examples('pgsilo pin vigia.yaml acme 20261121T020000Z-7f3a9c --reason "audit 2026"'),
+    )
+    .action(
+      act(async (i, file: string, unit: string, backup: string, o: PinOptions) =>
+        (await import('./commands/pin.ts')).pin(i, { file, unit, backup }, o),
+      ),
+    );
+  command(program, 'unpin <file> <unit> <backup>', 'hold it no longer')
+    .addHelpText('after', examples('pgsilo unpin vigia.yaml acme 20261121T020000Z-7f3a9c'))
+    .action(
+      act(async (i, file: string, unit: string, backup: string) =>
+        (await import('./commands/pin.ts')).unpin(i, { file, unit, backup }),
+      ),
+    );
+}
+
+function addRestoreCommands(program: Command): void {
+  program.commandsGroup('Look, prove, restore:');
+  command(program, 'list <file> [unit]', 'list backups, newest first')
+    .option('--sink <name>', 'only this sink')
+    .option('--limit <n>', 'at most so many', count)
+    .addHelpText('after', examples('pgsilo list vigia.yaml', 'pgsilo list vigia.yaml acme --json'))
+    .action(
+      act(async (i, file: string, unit: string | undefined, o: ListOptions) =>
+        (await import('./commands/list.ts')).list(i, file, unit, o),
+      ),
+    );
+  command(program, 'show <file> <unit> [backup]', 'show one backup, and how to restore it by hand')
+    .option('--sink <name>', 'as this sink has it')
+    .addHelpText('after', examples('pgsilo show vigia.yaml acme'))
+    .action(
+      act(async (i, file: string, unit: string, backup: string | undefined, o: ShowOptions) =>
+        (await import('./commands/show.ts')).show(i, { file, unit, backup }, o),
+      ),
+    );
+  command(program, 'verify <file> [unit...]', 'prove that backups are whole by reading them')
+    .addOption(choice('--level <level>', 'how deep', ['objects', 'decode'], 'objects'))
+    .option('--sample <n>', 'so many units, chosen at random', count)
+    .option('--all', 'every backup, not only the newest of each unit')
+    .option('--backup <id>', 'this backup')
+    .option('--sink <name>', 'only this sink')
+    .addHelpText(
+      'after',
+      examples('pgsilo verify vigia.yaml', 'pgsilo verify vigia.yaml acme --level decode'),
+    )
+    .action(
+      act(async (i, file: string, units: string[], o: VerifyOptions) =>
+        (await import('./commands/verify.ts')).verifyBackups(i, file, units, o),
+      ),
+    );
+  restoreCommand(program);
+}
+
+function restoreCommand(program: Command): void {
+  command(program, 'restore <file> <unit>', 'restore a unit into a new database, or in place of the live one')
+    .option('--backup <id>', 'this backup; the newest otherwise')
+    .option('--before <time>', 'the newest backup not after this time')
+    .option('--at <time>', 'the state at this very moment; needs write-ahead log')
+    .option('--from <sink>', 'read from this sink')
+    .option('--to <name>', 'name of the new database')
+    .option('--to-server <env:NAME|url>', 'another server; env:NAME reads the URL from a variable')
+    .option('--table <schema.table>', 'only this table and what it needs; may be given again', collect)
+    .option('--replace', 'put it in the place of the live one, after it was compared')
+    .option('--drop-old', 'with --replace: drop the old one instead of keeping it')
+    .option('--yes', 'with --replace: do not ask')
+    .option('--no-owner', 'leave out owners and grants')
+    .option('--jobs <n>', 'parallel restore workers', count)
+    .addHelpText(
+      'after',
+      examples(
+        'pgsilo restore vigia.yaml acme',
+        'pgsilo restore vigia.yaml acme --before 2026-11-20T18:00:00Z --table public.orders',
+        'pgsilo restore vigia.yaml acme --replace',
+        'pgsilo restore vigia.yaml @globals --to-server env:NEW_SERVER_URL',
+      ),
+    )
+    .action(
+      act(async (i, file: string, unit: string, o: RestoreOptions) =>
+        (await import('./commands/restore.ts')).restore(i, file, unit, o),
+      ),
+    );
+}
+
+function addPluginCommands(program: Command): void {
+  program.commandsGroup(lastGroup);
+  command(program, 'plugins [name]', 'list the installed plugins, or show one with its options')
+    .addHelpText('after', examples('pgsilo plugins', 'pgsilo plugins local'))
+    .action(
+      act(async (i, name: string | undefined) => (await import('./commands/plugins.ts')).plugins(i, name)),
+    );
+  command(program, 'schema', 'print the JSON Schema of pipeline files, for editors')
+    .option('--output <file>', 'write it to a file')
+    .addHelpText('after', examples('pgsilo schema --output pgsilo.schema.json'))
+    .action(act(async (i, o: SchemaOptions) => (await import('./commands/schema.ts')).schema(i, o)));
+}
+
+function command(program: Command, usage: string, summary: string): Command {
+  return program
+    .command(usage)
+    .summary(summary)
+    .description(`${capital(summary)}.`);
+}
+
+/** A command and its arguments; that each has options need not be said each time. */
+function termOf(each: Command): string {
+  const words = each.registeredArguments.map((argument) => {
+    const name = argument.variadic ? `${argument.name()}...` : argument.name();
+    return argument.required ? `<${name}>` : `[${name}]`;
+  });
+  return [each.name(), ...words].join(' ');
+}
+
+const lastGroup = 'Plugins, editors, help:';
+
+/** An action of commander that runs `work` with an invocation and the command's arguments. */
+function act<Arguments extends readonly unknown[]>(
+  work: (invocation: Invocation, ...parameters: Arguments) => Promise<number>,
+): (...parameters: unknown[]) => Promise<void> {
+  return async (...parameters) => {
+    const own = parameters.slice(0, -1) as unknown as Arguments;
+    const { perform } = await import('./perform.ts');
+    await perform(own.at(-1) as CommonOptions, (invocation) => work(invocation, ...own));
+  };
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+const exitStatuses = `
+Exit status:
+  0    all good
+  1    some of it failed (units, checks); the rest is committed
+  2    the file or the arguments are wrong; nothing was touched
+  3    nothing could be done
+  130  interrupted; nothing is half-committed
+
+Examples:
+  pgsilo validate vigia.yaml && pgsilo backup vigia.yaml
+  pgsilo restore vigia.yaml acme
+`;

@@ -1,0 +1,40 @@
+import type { PreparedRestore, RestoreReport } from '@pgsilo/engine';
+import { redact } from '@pgsilo/plugin';
+import type { Invocation } from './invocation.ts';
+import { formatDuration } from './terminal/format.ts';
+import { printable, printableText } from './terminal/printable.ts';
+
+/** A restore for `--json`. */
+export function restoreDocument(report: RestoreReport, { plan, entry }: PreparedRestore): object {
+  return {
+    ...report,
+    snapshotAt: entry.manifest.snapshotAt,
+    plan: plan.map(redact),
+    warnings: report.warnings.map(redact),
+    next: report.next.map(redact),
+  };
+}
+
+/** A restore for people: where it is, what proves it, how long each step took, what to do next. */
+export function restoreText(report: RestoreReport, { style, quiet, progress }: Invocation): string {
+  const { unit, target, kept, compared, steps, warnings, next, seconds } = report;
+  const safe = (text: string): string => printableText(redact(text)).replaceAll('\n', '\n           ');
+  const line = (label: string, text: string): string => `  ${style.dim(label.padEnd(9))} ${text}\n`;
+  const widest = Math.max(...steps.map(({ name }) => name.length), 0);
+  const parts = [
+    `${style.green('restored')}  ${style.bold(printable(unit))}  ${report.backup}  in ${formatDuration(seconds * 1000)}\n`,
+    line('is now', printable(target)),
+    line('compared', safe(compared)),
+    ...(kept === undefined ? [] : [line('kept', `${printable(kept)} is what was live before`)]),
+  ];
+  // Those who watched saw each step with its time; the others get them here.
+  if (!quiet && progress !== 'live') {
+    for (const [index, step] of steps.entries()) {
+      const name = safe(step.name).padEnd(widest);
+      parts.push(line(index === 0 ? 'steps' : '', `${name}  ${formatDuration(step.seconds * 1000)}`));
+    }
+  }
+  for (const text of warnings) parts.push(`  ${style.yellow('warning'.padEnd(9))} ${safe(text)}\n`);
+  for (const [index, text] of next.entries()) parts.push(line(index === 0 ? 'next' : '', safe(text)));
+  return parts.join('');
+}

@@ -1,0 +1,45 @@
+import stringWidth from 'string-width';
+
+const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
+
+/** Plain text cut into lines of at most `width` terminal columns, none of it lost: between words where that is possible, or anywhere. */
+export function wrapText(text: string, width: number, where: 'words' | 'anywhere'): string[] {
+  return text.split('\n').flatMap((line) => {
+    if (stringWidth(line) <= width) return [line];
+    return where === 'words' ? wrapWords(line, width) : wrapAnywhere(line, width);
+  });
+}
+
+function wrapWords(line: string, width: number): string[] {
+  const lines: string[] = [];
+  let current = '';
+  for (const word of line.split(' ')) {
+    const longer = current === '' ? word : `${current} ${word}`;
+    if (stringWidth(longer) <= width) {
+      current = longer;
+      continue;
+    }
+    if (current !== '') lines.push(current);
+    const pieces = stringWidth(word) > width ? wrapAnywhere(word, width) : [word];
+    current = pieces.pop() ?? '';
+    lines.push(...pieces);
+  }
+  return [...lines, current];
+}
+
+function wrapAnywhere(line: string, width: number): string[] {
+  const lines: string[] = [];
+  let current = '';
+  let used = 0;
+  for (const { segment } of graphemes.segment(line)) {
+    const wide = stringWidth(segment);
+    if (used + wide > width && current !== '') {
+      lines.push(current);
+      current = '';
+      used = 0;
+    }
+    current += segment;
+    used += wide;
+  }
+  return [...lines, current];
+}

@@ -1,0 +1,52 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { documentOf, pgsilo, project } from './pgsilo.ts';
+
+/** Names and types of everything in a document; of lists, what their items have in all. */
+function shapeOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(shapeOf).reduce(merged, undefined) ?? 'empty';
+  if (value === null) return 'null';
+  if (typeof value !== 'object') return typeof value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, shapeOf(each)]));
+}
+
+function merged(a: unknown, b: unknown): unknown {
+  return typeof a === 'object' && typeof b === 'object' ? { ...a, ...b } : (a ?? b);
+}
+
+it('docs/json.md shows what the commands print', async () => {
+  const { folder, file } = await project({
+    units: [
+      { name: 'acme', labels: { plan: 'pro' } },
+      { name: 'globex', status: 'missing' },
+    ],
+    source: { check: 'warning' },
+    more: { transforms: [{ use: 'zstd' }] },
+  });
+  const wrong = join(folder, 'wrong.yaml');
+  await writeFile(wrong, (await readFile(file, 'utf8')).replace('"local"', '"lokal"'));
+  // oxlint-disable-next-line typescript/no-explicit-any
+  const json = async (...parameters: string[]): Promise<any> =>
+    documentOf(await pgsilo([...parameters, '--json'], { cwd: folder }));
+  const backup = await json('backup', file, '--label', 'release=2.4.0', '--pin', 'before 2.4.0');
+  const id: string = backup.runs[0].report.run;
+  const real = [
+    await json('restore', file, 'acme', '--to-server', 'env:NEW_SERVER'),
+    backup,
+    await json('validate', file, wrong),
+    await json('doctor', file),
+    await json('plan', file),
+    await json('list', file),
+    await json('show', file, 'acme'),
+    await json('pin', file, 'acme', id, '--reason', 'audit', '--until', '2999-01-01T00:00:00Z'),
+    await json('unpin', file, 'acme', id),
+    await json('verify', file, '--level', 'decode'),
+    await json('restore', file, 'acme'),
+    await json('plugins'),
+    await json('plugins', 'local'),
+  ];
+  const text = await readFile(new URL('../../../docs/json.md', import.meta.url), 'utf8');
+  const shown = [...text.matchAll(/^```json\n(.*?)^```$/gms)].map(([, block]) => JSON.parse(block!));
+  expect(shown.map(shapeOf)).toEqual(real.map(shapeOf));
+});

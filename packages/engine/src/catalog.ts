@@ -1,0 +1,213 @@
+import { PgsiloError, toPgsiloError } from '@pgsilo/plugin';
+import { encodeUnit, manifestKey, parseManifestKey, unitPrefix, unitsPrefix } from './keys.ts';
+import { readManifest } from './manifest.ts';
+import type { Manifest } from './manifest.ts';
+import type { Note } from './notes.ts';
+import { getDocument, listObjects } from './objects.ts';
+import { readPins } from './note-store.ts';
+import type { Pipeline, PipelineSink } from './pipeline.ts';
+import { openSession, withSession } from './session.ts';
+import type { EngineSession } from './session.ts';
+
+/** A backup as the sinks show it. */
+export interface CatalogEntry {
+  /** The unit's name; where no manifest could be read, the key that stands for it. */
+  readonly unit: string;
+  readonly backup: string;
+  /** Names of the sinks that hold it, in the pipeline's order. */
+  readonly sinks: readonly string[];
+  /** Names of the other sinks of the pipeline. */
+  readonly missingFrom: readonly string[];
+  readonly manifest?: Manifest;
+  /** Why no manifest could be read. */
+  readonly error?: PgsiloError;
+  readonly pin?: Note;
+}
+
+export type FoundBackup = CatalogEntry & { readonly manifest: Manifest };
+
+/** Where one backup lies. */
+export interface Place {
+  readonly unitKey: string;
+  readonly backup: string;
+  readonly sinks: readonly PipelineSink[];
+}
+
+const manifestsAtOnce = 16;
+
+/** Every backup, newest first. Keys are listed first, manifests are read as the caller goes. */
+export async function* listBackups(
+  pipeline: Pipeline,
+  options: { readonly unit?: string; readonly sink?: string; readonly signal: AbortSignal },
+): AsyncGenerator<CatalogEntry, void, undefined> {
+  const session = openSession(pipeline, options.signal);
+  const sinks = sinksNamed(pipeline, options.sink);
+  const places = await listPlaces(session, sinks, options.unit);
+  const pins = await readPins(session, sinks);
+  for (let start = 0; start < places.length; start += manifestsAtOnce) {
+    const batch = places.slice(start, start + manifestsAtOnce);
+    yield* await Promise.all(batch.map((place) => readEntry(session, place, sinks, pins)));
+  }
+}
+
+/** The sinks of the pipeline, or the one of this name. Throws `usage.invalid`. */
+export function sinksNamed(pipeline: Pipeline, name: string | undefined): readonly PipelineSink[] {
+  if (name === undefined) return pipeline.sinks;
+  const found = pipeline.sinks.filter((sink) => sink.name === name);
+  if (found.length === 0) {
+    throw new PgsiloError('usage.invalid', `pipeline ${pipeline.name} has no sink ${JSON.stringify(name)}`, {
+      hint: `Its sinks: ${pipeline.sinks.map((sink) => sink.name).join(', ')}.`,
+    });
+  }
+  return found;
+}
+
+/** Where backups lie, newest first, then by unit. Holds one small record per backup. */
+export async function listPlaces(
+  session: EngineSession,
+  sinks: readonly PipelineSink[],
+  unit?: string,
+): Promise<readonly Place[]> {
+  const { name } = session.pipeline;
+  const prefix = unit === undefined ? unitsPrefix(name) : unitPrefix(name, unit);
+  const places = new Map<string, { unitKey: string; backup: string; sinks: PipelineSink[] }>();
+  for (const sink of sinks) {
+    for await (const { key } of listObjects(session, sink, prefix)) {
+      const parsed = parseManifestKey(name, key);
+      if (!parsed) continue;
+      const place = `${parsed.unitKey}/${parsed.backup}`;
+      const known = places.get(place);
+      if (known) known.sinks.push(sink);
+      else places.set(place, { ...parsed, sinks: [sink] });
+    }
+  }
+  return [...places.values()].sort((a, b) => compare(b.backup, a.backup) || compare(a.unitKey, b.unitKey));
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Reads a place's manifest from the first sink that gives a good one. */
+export async function readPlace(session: EngineSession, place: Place): Promise<Manifest> {
+  let first: PgsiloError | undefined;
+  for (const sink of place.sinks) {
+    try {
+      return await readManifestIn(session, sink, place);
+    } catch (error) {
+      first ??= toPgsiloError(error);
+    }
+  }
+  throw first ?? new PgsiloError('internal', 'a backup without a sink');
+}
+
+export async function readManifestIn(
+  session: EngineSession,
+  sink: PipelineSink,
+  place: Pick<Place, 'unitKey' | 'backup'>,
+): Promise<Manifest> {
+  const key = `${unitsPrefix(session.pipeline.name)}${place.unitKey}/${place.backup}/manifest.json`;
+  return readManifest(await getDocument(session, sink, key), { key, ...place });
+}
+
+async function readEntry(
+  session: EngineSession,
+  place: Place,
+  sinks: readonly PipelineSink[],
+  pins: ReadonlyMap<string, Note>,
+): Promise<CatalogEntry> {
+  const pin = pins.get(`${place.unitKey}/${place.backup}`);
+  const where = {
+    backup: place.backup,
+    sinks: place.sinks.map((sink) => sink.name),
+    missingFrom: sinks.filter((sink) => !place.sinks.includes(sink)).map((sink) => sink.name),
+    ...(pin ? { pin } : {}),
+  };
+  try {
+    const manifest = await readPlace(session, place);
+    return { ...where, unit: manifest.unit.name, manifest };
+  } catch (error) {
+    return { ...where, unit: place.unitKey, error: toPgsiloError(error) };
+  }
+}
+
+export interface FindOptions {
+  /** Exactly this one, good or damaged. */
+  readonly backup?: string;
+  /** The newest whose snapshot is not after this moment. */
+  readonly before?: Date;
+  readonly sink?: string;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The backup that is asked for, by default the newest good one. Throws `catalog.not-found`.
+ * A manifest that cannot be read is never passed over in silence: an older backup than the person expects would be restored.
+ */
+export async function findBackup(
+  pipeline: Pipeline,
+  unit: string,
+  options: FindOptions,
+): Promise<FoundBackup> {
+  return withSession(pipeline, options.signal, async (session) => {
+    const sinks = sinksNamed(pipeline, options.sink);
+    const places = await listPlaces(session, sinks, unit);
+    const candidates =
+      options.backup === undefined ? places : places.filter(({ backup }) => backup === options.backup);
+    const pins = await readPins(session, sinks);
+    for (const place of candidates) {
+      const entry = await readEntry(session, place, sinks, pins);
+      const { manifest } = entry;
+      if (!manifest) throw unreadable(pipeline.name, unit, entry);
+      if (options.backup === undefined && manifest.status !== 'good') continue;
+      if (options.before && new Date(manifest.snapshotAt) > options.before) continue;
+      return { ...entry, manifest };
+    }
+    throw await notFound(session, sinks, unit, options, places);
+  });
+}
+
+function unreadable(pipeline: string, unit: string, entry: CatalogEntry): PgsiloError {
+  const key = manifestKey(pipeline, unit, entry.backup);
+  return new PgsiloError(
+    entry.error?.code ?? 'catalog.corrupt',
+    `the manifest ${key} cannot be used: ${entry.error?.message}`,
+    {
+      cause: entry.error,
+      hint: 'Choose another backup with --backup; `pgsilo list` shows them.',
+    },
+  );
+}
+
+async function notFound(
+  session: EngineSession,
+  sinks: readonly PipelineSink[],
+  unit: string,
+  options: FindOptions,
+  places: readonly Place[],
+): Promise<PgsiloError> {
+  const name = JSON.stringify(unit);
+  if (places.length > 0) {
+    const [newest, oldest] = [places[0]!.backup, places.at(-1)!.backup];
+    const wanted =
+      options.backup ?? (options.before ? `not after ${options.before.toISOString()}` : 'with status good');
+    return new PgsiloError(
+      'catalog.not-found',
+      `unit ${name} has no backup ${wanted}; it has ${places.length}, from ${oldest} to ${newest}`,
+      {
+        hint: 'The times of all of them: `pgsilo list FILE UNIT`.',
+      },
+    );
+  }
+  const all = await listPlaces(session, sinks);
+  const units = new Set(all.map(({ unitKey }) => unitKey));
+  const wanted = encodeUnit(unit);
+  const near = [...units].filter((key) => key.includes(wanted) || wanted.includes(key)).slice(0, 5);
+  const hint =
+    units.size === 0
+      ? 'The pipeline has no backups yet.'
+      : near.length > 0
+        ? `Near: ${near.join(', ')}.`
+        : `There are backups of ${units.size} units: \`pgsilo list FILE\`.`;
+  return new PgsiloError('catalog.not-found', `there is no backup of unit ${name}`, { hint });
+}

@@ -1,0 +1,29 @@
+export { byHand } from './by-hand.ts';
+export { findBackup, listBackups } from './catalog.ts';
+export type { CatalogEntry, FindOptions, FoundBackup } from './catalog.ts';
+export { doctor } from './doctor.ts';
+export type { Diagnosis } from './doctor.ts';
+export type { JobProgress, RunEvent } from './events.ts';
+export type { Manifest, ManifestArtifact } from './manifest.ts';
+export type { Note } from './notes.ts';
+export { parseTime } from './parse-time.ts';
+export { pinBackup, unpinBackup } from './pins.ts';
+export { closePipeline } from './pipeline.ts';
+export type { Limits, Pipeline, PipelineSink, PipelineSource, PipelineTransform } from './pipeline.ts';
+export { planRun } from './plan-run.ts';
+export type { RunPlan } from './plan-run.ts';
+export { prepareRestore } from './restore.ts';
+export type { PreparedRestore, RestoreEvent, RestoreOptions, RestoreReport } from './restore.ts';
+export { backup, exitOf } from './run.ts';
+export type { BackupOptions } from './run.ts';
+export type { Failure, RunReport, RunUnit } from './run-records.ts';
+export type { Selection } from './select-units.ts';
+export { verify } from './verify.ts';
+export type {
+  MissingBackup,
+  VerifiedBackup,
+  VerifyEvent,
+  VerifyLevel,
+  VerifyOptions,
+  VerifyReport,
+} from './verify.ts';

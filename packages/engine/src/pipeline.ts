@@ -1,0 +1,67 @@
+import type { Clock, Logger, Sink, SinkTraits, Source, SourceTraits, Transform } from '@pgsilo/plugin';
+
+/** A pipeline whose plugins are made: what all of the engine works on. */
+export interface Pipeline {
+  readonly name: string;
+  readonly source: PipelineSource;
+  readonly transforms: readonly PipelineTransform[];
+  /** Makes a transform that old backups name and the pipeline no longer does. Throws `plugin.unknown` or, where it takes options, `config.invalid`. */
+  readonly openTransform: (use: string) => Promise<Transform>;
+  /** At least one; restores read from the first that has what is wanted. */
+  readonly sinks: readonly PipelineSink[];
+  readonly limits: Limits;
+  /** Stands on every unit's manifest beside the unit's own labels. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** Folder in which runs make their scratch folders. */
+  readonly scratch: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Version of pgsilo, for manifests. */
+  readonly version: string;
+}
+
+export interface PipelineSource {
+  readonly use: string;
+  readonly source: Source;
+  readonly traits: SourceTraits;
+}
+
+export interface PipelineTransform {
+  readonly use: string;
+  readonly transform: Transform;
+}
+
+export interface PipelineSink {
+  readonly name: string;
+  readonly use: string;
+  /** When false, its failures are warnings. */
+  readonly required: boolean;
+  readonly sink: Sink;
+  readonly traits: SinkTraits;
+}
+
+export interface Limits {
+  /** Jobs that run at once. */
+  readonly jobs: number;
+  /** Bytes of bodies in memory, over everything in flight. */
+  readonly memory: number;
+  /** How often a job is tried in all. */
+  readonly attempts: number;
+  /** Milliseconds before the second attempt; doubled for each further one. */
+  readonly backoff: number;
+  /** Milliseconds that one attempt of a job may take. */
+  readonly jobTimeout?: number;
+}
+
+/** Closes every plugin, each once, and reports rather than throws what goes wrong: closing comes last, after the result is known. */
+export async function closePipeline(pipeline: Pipeline): Promise<void> {
+  const closing = [
+    pipeline.source.source.close(),
+    ...pipeline.transforms.map(({ transform }) => transform.close?.()),
+    ...pipeline.sinks.map(({ sink }) => sink.close()),
+  ];
+  for (const result of await Promise.allSettled(closing)) {
+    if (result.status === 'rejected')
+      pipeline.log.warn('a plugin did not close cleanly', { error: String(result.reason) });
+  }
+}

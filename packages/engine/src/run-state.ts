@@ -1,0 +1,63 @@
+import type { PgsiloError } from '@pgsilo/plugin';
+import type { RunEvent } from './events.ts';
+import type { PipelineSink } from './pipeline.ts';
+import type { EngineSession } from './session.ts';
+
+/** Codes after which a sink gets nothing more in this run: the next unit would meet the same. */
+const fatalForSink: ReadonlySet<string> = new Set(['sink.denied', 'sink.full']);
+
+/** What the jobs of one run share. */
+export class RunState {
+  readonly session: EngineSession;
+  readonly run: string;
+  /** Aborted when the run is interrupted or its lock is lost. */
+  readonly signal: AbortSignal;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly observe: (event: RunEvent) => void;
+  readonly #dropped = new Map<PipelineSink, PgsiloError>();
+
+  constructor(given: Pick<RunState, 'session' | 'run' | 'signal' | 'labels' | 'observe'>) {
+    this.session = given.session;
+    this.run = given.run;
+    this.signal = given.signal;
+    this.labels = given.labels;
+    this.observe = given.observe;
+  }
+
+  /** Sinks that still take part. */
+  get sinks(): readonly PipelineSink[] {
+    return this.session.pipeline.sinks.filter((sink) => !this.#dropped.has(sink));
+  }
+
+  /** Why a sink takes no part any more. */
+  droppedBecause(sink: PipelineSink): PgsiloError | undefined {
+    return this.#dropped.get(sink);
+  }
+
+  /** Notes a sink's failure, for one unit or, where the next one would fail alike, for the rest of the run. */
+  sinkFailed(
+    sink: PipelineSink,
+    error: PgsiloError,
+    unit?: string,
+    forRun: boolean = fatalForSink.has(error.code),
+  ): void {
+    if (this.#dropped.has(sink)) return;
+    if (forRun) this.#dropped.set(sink, error);
+    this.observe({
+      type: 'sink-dropped',
+      sink: sink.name,
+      error: error.toJSON(),
+      forRun,
+      ...(unit === undefined ? {} : { unit }),
+    });
+    this.session.pipeline.log.warn(
+      forRun ? 'sink dropped for the rest of the run' : 'sink failed for a unit',
+      {
+        sink: sink.name,
+        ...(unit === undefined ? {} : { unit }),
+        code: error.code,
+        error: error.message,
+      },
+    );
+  }
+}

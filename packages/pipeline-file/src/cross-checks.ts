@@ -1,0 +1,65 @@
+import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import type { Findings } from './findings.ts';
+import { nodeAt, placeAt, quote, toPlain, without } from './located.ts';
+import type { Located, LocatedMap } from './located.ts';
+
+/** Reports sinks of one name. `names` has undefined where a name is not known. */
+export function checkSinkNames(
+  root: LocatedMap,
+  names: readonly (string | undefined)[],
+  findings: Findings,
+): void {
+  const seen = new Set<string>();
+  for (const [index, name] of names.entries()) {
+    if (name === undefined) continue;
+    if (seen.has(name)) {
+      const sink = ['sinks', index];
+      const written = nodeAt(root, [...sink, 'name']) ? 'name' : 'use';
+      findings.add({
+        at: placeAt(root, [...sink, written]),
+        path: [...sink, written],
+        message: `two sinks are called ${quote(name)}`,
+        hint: 'tell them apart by "name", for example name: offsite',
+      });
+    }
+    seen.add(name);
+  }
+}
+
+/** Reports what is allowed and probably not meant. */
+export function warn(root: LocatedMap, folder: string, warnings: Findings): void {
+  warnScratch(root, folder, warnings);
+  const sinks = nodeAt(root, ['sinks']);
+  if (sinks?.kind !== 'list') return;
+  for (const [index, sink] of sinks.items.entries()) {
+    const twin = sinks.items
+      .slice(0, index)
+      .findIndex((other) => isDeepStrictEqual(place(other), place(sink)));
+    if (twin === -1) continue;
+    warnings.add({
+      at: placeAt(root, ['sinks', index, 'use']),
+      path: ['sinks', index],
+      message: `this is the same place as sinks[${twin}]`,
+      hint: 'two sinks are worth something when they fail apart',
+    });
+  }
+}
+
+function warnScratch(root: LocatedMap, folder: string, warnings: Findings): void {
+  const scratch = nodeAt(root, ['scratch']);
+  if (scratch?.kind !== 'scalar' || typeof scratch.value !== 'string' || path.isAbsolute(scratch.value))
+    return;
+  const absolute = scratch.filled ? '' : `: it is ${quote(path.resolve(folder, scratch.value), 200)}`;
+  warnings.add({
+    at: scratch.place,
+    path: ['scratch'],
+    message: `a relative path counts from the folder of the pipeline file${absolute}`,
+    hint: 'write the absolute path, and choose a disk that has room for the largest backup',
+  });
+}
+
+/** Where a sink stores, as far as the file says it. */
+function place(sink: Located): unknown {
+  return toPlain(sink.kind === 'map' ? without(sink, (key) => key === 'name' || key === 'required') : sink);
+}

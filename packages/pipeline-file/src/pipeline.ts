@@ -1,0 +1,73 @@
+import type {
+  PluginDefinition,
+  PluginKind,
+  SinkDefinition,
+  SourceDefinition,
+  TransformDefinition,
+} from '@pgsilo/plugin';
+import type { z } from 'zod';
+import type { Mistake } from './mistake.ts';
+
+/** How a pipeline file is read. */
+export interface LoadOptions {
+  /** Where `${env:NAME}` is looked up; `process.env` when it is left out. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** `import.meta.url` of the command: plugins that are not found beside the pipeline file are looked up from there. */
+  readonly builtinsFrom: string;
+  /** Plugins that are known to exist, for "did you mean". */
+  readonly known: readonly KnownPlugin[];
+}
+
+export interface KnownPlugin {
+  readonly kind: PluginKind;
+  readonly name: string;
+}
+
+/** A plugin and its parsed options. */
+export interface Configured<D extends PluginDefinition> {
+  /** As it is written after `use:`. */
+  readonly use: string;
+  readonly definition: D;
+  readonly options: z.output<D['options']>;
+}
+
+export interface ConfiguredSink extends Configured<SinkDefinition> {
+  /** `name:`, else the plugin's name; unique within the pipeline. */
+  readonly name: string;
+  /** False: a failure of this sink is a warning. */
+  readonly required: boolean;
+}
+
+export interface Limits {
+  /** Jobs that run at once; undefined: the engine chooses. */
+  readonly jobs?: number;
+  /** Bytes of everything in flight. */
+  readonly memory: number;
+  /** How often a job is tried in all. */
+  readonly attempts: number;
+  /** Milliseconds before the second attempt. */
+  readonly backoff: number;
+  /** Milliseconds after which a job is ended. */
+  readonly jobTimeout?: number;
+}
+
+/** A pipeline file that was read, checked and filled in. Its secrets are `Secret`s. */
+export interface Pipeline {
+  readonly name: string;
+  /** Absolute path of the main file. */
+  readonly file: string;
+  /** Absolute path of the main file's folder: the one that relative paths in plugins' options refer to. */
+  readonly folder: string;
+  /** IANA name or offset. */
+  readonly timezone?: string;
+  /** Absolute path. */
+  readonly scratch?: string;
+  readonly source: Configured<SourceDefinition>;
+  readonly transforms: readonly Configured<TransformDefinition>[];
+  readonly sinks: readonly ConfiguredSink[];
+  readonly limits: Limits;
+  /** Added to the labels of every unit. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** What is allowed and probably not meant. */
+  readonly warnings: readonly Mistake[];
+}

@@ -1,0 +1,59 @@
+export type { Body, CheckResult, Clock, Context, Json, JsonObject, Logger } from './context.ts';
+export { errorCodes } from './error-codes.ts';
+export type { ErrorCode, ErrorRow } from './error-codes.ts';
+export { abortReason, PgsiloError, throwIfAborted, toPgsiloError } from './errors.ts';
+export type { ErrorExtras } from './errors.ts';
+export {
+  describeOptions,
+  duration,
+  optionsJsonSchema,
+  parseDuration,
+  parseSize,
+  secret,
+  size,
+} from './options.ts';
+export type { OptionAbout, OptionRow } from './options.ts';
+export { definePlugin, isPlugin } from './plugin.ts';
+export type {
+  PluginDefinition,
+  PluginKind,
+  Setup,
+  SinkDefinition,
+  SourceDefinition,
+  TransformDefinition,
+} from './plugin.ts';
+export type { Restoration, RestoreOutcome, RestoreRequest } from './restore.ts';
+export { redact, Secret } from './secret.ts';
+export type {
+  ByteRange,
+  ObjectInfo,
+  PutHint,
+  RetainedObject,
+  Sink,
+  SinkTraits,
+  StoredObject,
+} from './sink.ts';
+export type {
+  ArtifactFormat,
+  ArtifactView,
+  BackupView,
+  Comparison,
+  CompareTarget,
+  HeldLock,
+  History,
+  Inspection,
+  Job,
+  LockAttempt,
+  LockedBy,
+  MissingUnit,
+  Plan,
+  ReadContext,
+  Source,
+  SourceArtifact,
+  SourceFacts,
+  SourceItem,
+  SourceTraits,
+  Unit,
+  UnitFacts,
+} from './source.ts';
+export type { ArtifactIdentity, Encoded, Transform, TransformTraits } from './transform.ts';

@@ -1,0 +1,50 @@
+import type { BackupView } from './source.ts';
+
+/** What the person asked for. */
+export interface RestoreRequest {
+  readonly backup: BackupView;
+  /** Name of the new database (or schema); undefined: the source makes one that says where it came from and never equals the live one's. */
+  readonly to?: string;
+  /** Connection string of another server; undefined: the pipeline's own. Secret. */
+  readonly toServer?: string;
+  /** Put the restored copy in the live one's place, after it was compared. */
+  readonly replace: boolean;
+  /** With `replace`: drop the old one after the swap rather than keep it under another name. */
+  readonly dropOld: boolean;
+  /** Parallel restore workers. */
+  readonly jobs: number;
+  /** Only these tables (`schema.table`) and what they need; undefined: everything. */
+  readonly tables?: readonly string[];
+  /** Restore ownership and grants; without it, all belongs to the role that restores. */
+  readonly owner: boolean;
+  /** Brackets one step of the work: the engine times it, shows it and puts it into the report. */
+  step<T>(name: string, work: () => Promise<T>): Promise<T>;
+}
+
+/** A restore that was found possible and not yet begun. */
+export interface Restoration {
+  /** What would be done, for people, a sentence each. */
+  readonly plan: readonly string[];
+  /** Name of what is live and would be replaced; the person types it to confirm. Undefined when nothing that exists is touched. */
+  readonly replaces?: string;
+  /**
+   * Does it. What it replaces is not touched before the new copy is whole and compared. When it throws, or pgsilo is killed at any moment, what was live is as before or fully swapped.
+   * Called at most once.
+   */
+  run(): Promise<RestoreOutcome>;
+  /** Frees what `restore` opened. Called once, whether or not `run` was. */
+  close(): Promise<void>;
+}
+
+export interface RestoreOutcome {
+  /** Where it is now: the database's name. */
+  readonly target: string;
+  /** What was compared with the fingerprint: `14 tables, 2,310,442 rows, 3 sequences`. */
+  readonly compared: string;
+  /** Name under which the replaced one was kept. */
+  readonly kept?: string;
+  /** What a person should know: entries that were left out, settings that were not applied. */
+  readonly warnings: readonly string[];
+  /** What to do next, a command or sentence each. */
+  readonly next: readonly string[];
+}

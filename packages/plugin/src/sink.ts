@@ -1,0 +1,106 @@
+import type { Body, CheckResult, Context } from './context.ts';
+
+/**
+ * A place where objects lie: a folder, a bucket.
+ *
+ * The engine makes every key: relative, `/`-separated, lower case but for time stamps, at most 512 bytes, of the characters `A-Z a-z 0-9 - _ . = /`, never `.`, `..` or empty between slashes.
+ * A sink uses it as it is and never reads a meaning out of it.
+ *
+ * Objects are immutable: there is no way to overwrite one. All methods may be called concurrently.
+ * A sink never times, counts, throttles or retries on its own account beyond single idempotent requests of its protocol: that is done once, around it.
+ * All errors are `PgsiloError`s with a `sink.*` code; the engine decides by that code alone: retryable ones are repeated where the call can be repeated,
+ * `sink.full` and `sink.denied` end the sink's part in the run.
+ */
+export interface Sink {
+  /**
+   * Stores `body` as a new object, durably: when this resolves, the object survives a power cut.
+   *
+   * - Create-only: when `key` exists, throws `sink.exists` and leaves the first object as it was. Of two writers at once, one wins.
+   * - Atomic: nobody sees the object, by `get`, `stat` or `list`, before all of it is there.
+   * - When `body` throws, that very error is thrown, and no object is left. When the signal aborts, likewise.
+   * - Reads `body` once, at the speed of the store; holds at most `context.memory` bytes of it.
+   */
+  put(key: string, body: Body, hint: PutHint, context: Context): Promise<StoredObject>;
+
+  /**
+   * The object's bytes, or a range of them.
+   * Throws `sink.not-found` at the first read when there is no such object, and `sink.corrupt` when fewer bytes arrive than were stored or asked for: it never ends early.
+   * When the reader stops early, what was opened is closed.
+   */
+  get(key: string, range: ByteRange | undefined, context: Context): Body;
+
+  /** Size and time of one object. Throws `sink.not-found`. */
+  stat(key: string, context: Context): Promise<ObjectInfo>;
+
+  /**
+   * Every object whose key starts with `prefix` (a plain string: `a/b` also finds `a/bc`), each once, in no particular order, fetched as the reader goes.
+   * An object that was there before the call and is there after it is found. No such prefix is an empty list, not an error; an unreachable store throws.
+   */
+  list(prefix: string, context: Context): AsyncIterable<ObjectInfo>;
+
+  /**
+   * Removes objects, by version where the store keeps versions. A key that is not there counts as removed.
+   * @returns the objects that the store refuses to give up yet (object lock); they are no error.
+   */
+  remove(keys: readonly string[], context: Context): Promise<readonly RetainedObject[]>;
+
+  /** Reaches the store, logs in, and proves by trying that it can write, read, list and remove; leaves nothing behind. */
+  check(context: Context): AsyncIterable<CheckResult>;
+
+  /** Ends connections and timers. Nothing is open afterwards. Called once, after the last call. */
+  close(): Promise<void>;
+
+  /**
+   * Removes what writers that no longer live left of unfinished objects under `prefix`. Never touches what may still be written:
+   * where the store cannot tell, only what was begun before `before`.
+   * @returns how many leftovers were removed.
+   */
+  sweep?(prefix: string, before: Date, context: Context): Promise<number>;
+}
+
+/** What is known of an object before it is written. */
+export interface PutHint {
+  /** Manifests, runs and notes are small and read often; artifacts may be large. */
+  readonly kind: 'artifact' | 'manifest' | 'run' | 'note' | 'wal';
+  /** A guess, in bytes, from the last backup or the database's size; may be wrong in either direction. */
+  readonly estimatedBytes?: number;
+}
+
+/** First byte and count, both in bytes; the range must lie within the object. */
+export interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface StoredObject {
+  readonly bytes: number;
+  /** The store's name for this version, where it keeps versions. */
+  readonly version?: string;
+}
+
+export interface ObjectInfo {
+  readonly key: string;
+  readonly bytes: number;
+  readonly modified: Date;
+}
+
+/** An object that cannot be removed yet. */
+export interface RetainedObject {
+  readonly key: string;
+  /** Undefined: held without an end. */
+  readonly until?: Date;
+}
+
+/** What a sink can do. Declared, and tested: an ability that is not declared must fail. */
+export interface SinkTraits {
+  /** How "create-only" is enforced: by the store in one step, or by a claim beside the object. */
+  readonly createOnly: 'native' | 'claim';
+  /** Whether `get` can fetch a range without reading what comes before it. */
+  readonly ranges: boolean;
+  /** Whether objects can be locked against removal. */
+  readonly objectLock: boolean;
+  /** Largest object, in bytes. */
+  readonly largestObject: number;
+  /** Whether large objects are sent in parts. */
+  readonly parts: boolean;
+}

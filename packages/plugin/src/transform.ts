@@ -1,0 +1,46 @@
+import type { Body, CheckResult, Context, JsonObject } from './context.ts';
+
+/**
+ * Changes bytes on their way to the sinks, and back: compression, encryption.
+ *
+ * Laws, each proved by the conformance suite: decode∘encode is the identity for every body, the empty one included; memory is bounded by `context.memory` whatever the length;
+ * an error thrown by the incoming body passes through untouched; input that was altered or cut, at any place, makes `decode` throw `transform.corrupt` and never end early.
+ */
+export interface Transform {
+  /** What is added to an artifact's key, with its dot: `.zst`. */
+  readonly suffix: string;
+
+  /**
+   * Returns the changed body and the parameters that `decode` needs. The parameters stand in the manifest in the clear: nothing secret.
+   * Called once for each artifact; several calls run at once.
+   */
+  encode(body: Body, about: ArtifactIdentity, context: Context): Promise<Encoded>;
+
+  /** The exact inverse of `encode` with the parameters that it returned. */
+  decode(body: Body, parameters: JsonObject, context: Context): Body;
+
+  /** The stock command that decodes standard input to standard output, for restoring by hand: `zstd -d`. */
+  byHand(parameters: JsonObject): string;
+
+  /** What `pgsilo doctor` should know: keys that are missing, expired or unusable. */
+  check?(context: Context): AsyncIterable<CheckResult>;
+
+  /** Frees what the transform holds. */
+  close?(): Promise<void>;
+}
+
+export interface Encoded {
+  readonly body: Body;
+  readonly parameters: JsonObject;
+}
+
+/** Which artifact of which unit is being encoded. */
+export interface ArtifactIdentity {
+  readonly unit: string;
+  readonly run: string;
+  readonly artifact: string;
+}
+
+export interface TransformTraits {
+  readonly purpose: 'compression' | 'encryption';
+}

@@ -1,0 +1,16 @@
+export type { DataCount } from './block-walker.ts';
+export { isData, observeToc, type ObservedArchive } from './observe-toc.ts';
+export { readArchive, readToc, type ArchiveContents, type ReadArchiveOptions } from './read-archive.ts';
+export { largeObjectsOf, sequenceValue, type SequenceValue } from './sequence-set.ts';
+export {
+  majorVersion,
+  type ArchiveCompression,
+  type ArchiveHeader,
+  type Section,
+  type Toc,
+  type TocEntry,
+} from './toc.ts';
+export { TocParser, type TocParserOptions } from './toc-parser.ts';
+export { useList } from './use-list.ts';
+export { archiveSubset } from './subset.ts';
+export { textDecoder, type DecodeText } from './text-encoding.ts';

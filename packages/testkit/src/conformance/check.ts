@@ -1,0 +1,133 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { inspect, isDeepStrictEqual } from 'node:util';
+import { PgsiloError } from '@pgsilo/plugin';
+import type { Context, ErrorCode } from '@pgsilo/plugin';
+
+/** One promise of a contract, tried out. Plain data: runs under any test runner, in `pgsilo doctor`, or by hand. */
+export interface Check<Factory> {
+  /** Unique within its suite. */
+  readonly name: string;
+  /** What the contract promises, as a sentence. */
+  readonly promise: string;
+  /** What goes wrong for a user when it is broken. */
+  readonly reason: string;
+  /**
+   * Rejects when the promise is broken, with a message that says what was seen.
+   * Resolves to a sentence when the check does not apply, and why.
+   */
+  run(factory: Factory, context: Context): Promise<string | void>;
+}
+
+export interface CheckOutcome {
+  readonly name: string;
+  readonly status: 'passed' | 'failed' | 'waived';
+  /** Why it failed or was waived. */
+  readonly message?: string;
+  readonly error?: unknown;
+}
+
+/** What a suite's subject can say about the suite itself. */
+export interface Waivable {
+  /** Checks that cannot hold for this subject, by name, each with its reason. */
+  readonly waived?: Readonly<Record<string, string>>;
+}
+
+/** A check that hangs is a failure. Milliseconds. */
+export const checkDeadline = 120_000;
+
+/** Runs the checks one after another. */
+export async function* runChecks<Factory>(
+  checks: readonly Check<Factory>[],
+  factory: Factory,
+  context: Context,
+): AsyncGenerator<CheckOutcome> {
+  for (const check of checks) yield await runCheck(check, factory, context);
+}
+
+/** Runs one check; never rejects. */
+export async function runCheck<Factory>(check: Check<Factory>, factory: Factory, context: Context): Promise<CheckOutcome> {
+  try {
+    const waiver = await within(checkDeadline, `the check "${check.name}"`, check.run(factory, context));
+    if (typeof waiver === 'string') return { name: check.name, status: 'waived', message: waiver };
+    return { name: check.name, status: 'passed' };
+  } catch (error) {
+    return { name: check.name, status: 'failed', message: messageOf(error), error };
+  }
+}
+
+/** A broken promise, as distinct from an error of the subject that a check did not expect. */
+export class BrokenPromise extends Error {
+  override readonly name = 'BrokenPromise';
+}
+
+export function broken(message: string, cause?: unknown): never {
+  throw new BrokenPromise(message, cause === undefined ? undefined : { cause });
+}
+
+export function mustEqual(seen: unknown, wanted: unknown, what: string): void {
+  if (!isDeepStrictEqual(seen, wanted)) broken(`${what}: expected ${short(wanted)}, got ${short(seen)}`);
+}
+
+/** The call must reject with a `PgsiloError` of this code. */
+export async function mustReject(call: Promise<unknown>, code: ErrorCode, doing: string): Promise<PgsiloError> {
+  const outcome = await settle(call);
+  if ('value' in outcome) return broken(`${doing} must throw ${code}, but it succeeded`);
+  const { error } = outcome;
+  if (!(error instanceof PgsiloError)) return broken(`${doing} must throw a PgsiloError ${code}, but threw ${short(error)}`, error);
+  if (error.code !== code) return broken(`${doing} must throw ${code}, but threw ${error.code}: ${error.message}`, error);
+  return error;
+}
+
+/** The call must reject with this very value. */
+export async function mustRejectWith(call: Promise<unknown>, wanted: unknown, doing: string): Promise<void> {
+  const outcome = await settle(call);
+  if ('value' in outcome) return broken(`${doing} must throw, but it succeeded`);
+  if (outcome.error !== wanted) return broken(`${doing} must throw the very error that the body threw, but threw ${short(outcome.error)}`);
+}
+
+export type Settled<T> = { readonly value: T } | { readonly error: unknown };
+
+export async function settle<T>(call: Promise<T>): Promise<Settled<T>> {
+  try {
+    return { value: await call };
+  } catch (error) {
+    return { error };
+  }
+}
+
+/** The call must settle, either way, within so many milliseconds. */
+export async function within<T>(milliseconds: number, what: string, call: Promise<T>): Promise<T> {
+  const timer = new AbortController();
+  const late = sleep(milliseconds, undefined, { signal: timer.signal, ref: true }).then(() =>
+    broken(`${what} did not end within ${milliseconds / 1000} s`),
+  );
+  late.catch(() => {});
+  try {
+    return await Promise.race([call, late]);
+  } finally {
+    timer.abort();
+  }
+}
+
+/** The same context with a signal of its own. */
+export function abortable(context: Context): { readonly context: Context; abort(): PgsiloError } {
+  const controller = new AbortController();
+  const signal = AbortSignal.any([context.signal, controller.signal]);
+  return {
+    context: { ...context, signal, scratch: (bytes) => context.scratch(bytes) },
+    abort() {
+      const reason = new PgsiloError('aborted', 'interrupted by a check');
+      controller.abort(reason);
+      return reason;
+    },
+  };
+}
+
+function short(value: unknown): string {
+  const text = value instanceof Error ? `${value.name}: ${value.message}` : inspect(value, { breakLength: Infinity, maxArrayLength: 12 });
+  return text.length > 300 ? `${text.slice(0, 300)}...` : text;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,10 @@
+/**
+ * The promises of the contracts as checks that run anywhere: `runChecks(sinkChecks, factory, testContext())`.
+ * Checks of sources belong beside these, as `source.ts`.
+ */
+export { runCheck, runChecks } from './check.ts';
+export type { Check, CheckOutcome, Waivable } from './check.ts';
+export { sinkChecks } from './sink.ts';
+export type { SinkCheck, SinkFactory, SinkSubject } from './sink-subject.ts';
+export { transformChecks } from './transform.ts';
+export type { TransformCheck, TransformFactory, TransformSubject } from './transform-subject.ts';

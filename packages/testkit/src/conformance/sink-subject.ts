@@ -1,0 +1,71 @@
+import { randomBytes } from 'node:crypto';
+import type { Context, ObjectInfo, Sink, SinkTraits } from '@pgsilo/plugin';
+import type { Check, Waivable } from './check.ts';
+
+/** A sink to be checked. */
+export interface SinkSubject extends Waivable {
+  readonly sink: Sink;
+  readonly traits: SinkTraits;
+  /** All keys of the checks begin with it; empty or ending in `/`. */
+  readonly prefix?: string;
+  /** Values that must never be seen; they stand in the options that the sink was made from. */
+  readonly secrets?: readonly string[];
+  /** How many keys the store gives at a time; a listing of a few more is checked. 1,000 unless told. */
+  readonly keysPerPage?: number;
+  /** Size of an object that takes several requests, in bytes; 17 MiB unless told. */
+  readonly largeBytes?: number;
+  /** Frees what the factory made, after the sink was closed. */
+  dispose?(): Promise<void>;
+}
+
+/** Makes a sink anew for each check; the store beneath may be the same. */
+export type SinkFactory = () => Promise<SinkSubject>;
+export type SinkCheck = Check<SinkFactory>;
+
+/** A subject within one check, which has a prefix of its own. */
+export interface SinkUnderCheck extends SinkSubject {
+  readonly prefix: string;
+  readonly context: Context;
+}
+
+/** Declares a check whose objects and sink are cleared away afterwards, however it ends. */
+export function sinkCheck(
+  about: Pick<SinkCheck, 'name' | 'promise' | 'reason'>,
+  tryOut: (subject: SinkUnderCheck) => Promise<string | void>,
+): SinkCheck {
+  return {
+    ...about,
+    async run(factory, context) {
+      const subject = await factory();
+      const prefix = `${subject.prefix ?? ''}check-${randomBytes(6).toString('hex')}/`;
+      try {
+        const waiver = subject.waived?.[about.name];
+        if (waiver !== undefined) return waiver;
+        return await tryOut({ ...subject, prefix, context });
+      } finally {
+        // Whether removing and closing work is what other checks say.
+        await quietly(async () => subject.sink.remove(await keysUnder(subject.sink, prefix, context), context));
+        await quietly(async () => subject.sink.close());
+        await quietly(async () => subject.dispose?.());
+      }
+    },
+  };
+}
+
+export async function listAll(sink: Sink, prefix: string, context: Context): Promise<ObjectInfo[]> {
+  const found: ObjectInfo[] = [];
+  for await (const object of sink.list(prefix, context)) found.push(object);
+  return found;
+}
+
+export async function keysUnder(sink: Sink, prefix: string, context: Context): Promise<string[]> {
+  return (await listAll(sink, prefix, context)).map((object) => object.key).sort();
+}
+
+async function quietly(call: () => Promise<unknown>): Promise<void> {
+  try {
+    await call();
+  } catch {
+    // Not what this check is about.
+  }
+}

@@ -1,0 +1,37 @@
+import { describe, test } from 'vitest';
+import { checkDeadline, runCheck } from './conformance/check.ts';
+import type { Check } from './conformance/check.ts';
+import { sinkChecks } from './conformance/sink.ts';
+import type { SinkFactory } from './conformance/sink-subject.ts';
+import { transformChecks } from './conformance/transform.ts';
+import type { TransformFactory } from './conformance/transform-subject.ts';
+import { testContext } from './context.ts';
+
+/** The conformance suite of sinks, one test for each promise. */
+export function describeSink(name: string, factory: SinkFactory): void {
+  describeChecks(`${name} keeps the promises of a sink`, sinkChecks, factory);
+}
+
+/** The conformance suite of transforms, one test for each law. */
+export function describeTransform(name: string, factory: TransformFactory): void {
+  describeChecks(`${name} keeps the laws of a transform`, transformChecks, factory);
+}
+
+function describeChecks<Factory>(title: string, checks: readonly Check<Factory>[], factory: Factory): void {
+  describe(title, () => {
+    for (const check of checks) {
+      test(check.name, { timeout: checkDeadline + 10_000 }, async ({ skip }) => {
+        const context = testContext();
+        try {
+          const outcome = await runCheck(check, factory, context);
+          if (outcome.status === 'waived') skip(outcome.message);
+          if (outcome.status === 'failed') {
+            throw new Error(`${outcome.message}\n  promise: ${check.promise}\n  reason: ${check.reason}`, { cause: outcome.error });
+          }
+        } finally {
+          await context.dispose();
+        }
+      });
+    }
+  });
+}

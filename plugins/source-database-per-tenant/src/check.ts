@@ -1,0 +1,177 @@
+import type { CheckResult, Context, Plan } from '@pgsilo/plugin';
+import {
+  findTool,
+  openSession,
+  runTool,
+  saferVersion,
+  showName,
+  type Session,
+  type ToolName,
+} from '@pgsilo/postgres';
+import { checkAccess } from './check-access.ts';
+import { checkLockHeadroom } from './check-locks.ts';
+import { failed } from './check-result.ts';
+import { planUnits } from './plan.ts';
+import { connectionForPrograms, type SourceSetup } from './setup.ts';
+import { takeSnapshot } from './snapshot.ts';
+
+const oldestServer = 14;
+const newestServer = 18;
+const applicationName = 'pgsilo check';
+
+/** What `pgsilo doctor` says about server, role, list of tenants and client programs. */
+export async function* checkSource(setup: SourceSetup, context: Context): AsyncGenerator<CheckResult> {
+  let session: Session;
+  try {
+    session = await openSession(setup.settings, {
+      applicationName,
+      purpose: 'check the server',
+      signal: context.signal,
+    });
+  } catch (error) {
+    yield failed('server', error);
+    return;
+  }
+  try {
+    yield* checkServer(session);
+    yield* checkTools(setup, session, context);
+    let plan: Plan | undefined;
+    try {
+      plan = await planUnits(setup, { lastBytes: () => undefined }, context);
+    } catch (error) {
+      yield failed('units', error);
+    }
+    if (!plan) return;
+    yield* describePlan(plan);
+    yield* checkAccess(setup, session, plan, context);
+    yield* checkLockHeadroom(setup, session, plan, context);
+  } finally {
+    await session.close();
+  }
+}
+
+async function* checkServer(session: Session): AsyncGenerator<CheckResult> {
+  const { serverVersion, major } = session;
+  const name = 'server';
+  if (major < oldestServer) {
+    yield {
+      name,
+      status: 'failed',
+      message: `PostgreSQL ${serverVersion}; pgsilo knows ${oldestServer} to ${newestServer}`,
+      hint: 'Upgrade the server.',
+    };
+  } else if (major > newestServer) {
+    yield {
+      name,
+      status: 'warning',
+      message: `PostgreSQL ${serverVersion} is newer than pgsilo knows (${oldestServer} to ${newestServer})`,
+      hint: 'Look for a newer pgsilo.',
+    };
+  } else yield { name, status: 'ok', message: `PostgreSQL ${serverVersion}` };
+
+  if (session.pooled) {
+    yield {
+      name: 'pooler',
+      status: 'warning',
+      message:
+        'the connection goes through a pooler; in transaction mode snapshots and the run lock do not hold',
+      hint: 'Connect to the server itself.',
+    };
+  }
+  const [standby] = await session.query<{ standby: boolean; feedback: boolean }>(
+    `SELECT pg_is_in_recovery() AS standby, current_setting('hot_standby_feedback') = 'on' AS feedback`,
+  );
+  if (standby?.standby) {
+    yield standby.feedback
+      ? {
+          name: 'standby',
+          status: 'ok',
+          message: 'the server is a standby with hot_standby_feedback; unlogged tables are not on it',
+        }
+      : {
+          name: 'standby',
+          status: 'warning',
+          message:
+            'the server is a standby without hot_standby_feedback: its recovery may cancel a long backup',
+          hint: 'Set hot_standby_feedback = on, or raise max_standby_streaming_delay.',
+        };
+  }
+}
+
+async function* checkTools(
+  setup: SourceSetup,
+  session: Session,
+  context: Context,
+): AsyncGenerator<CheckResult> {
+  const names: ToolName[] = [
+    'pg_dump',
+    ...(setup.options.globals ? (['pg_dumpall'] as const) : []),
+    'pg_restore',
+  ];
+  for (const name of names) {
+    try {
+      const tool = await findTool(name, session.major, setup.programs, context.signal);
+      const safer = saferVersion(tool);
+      const where = tool.prefix.length ? `${tool.prefix[0]} … ${tool.command}` : tool.command;
+      yield safer
+        ? {
+            name,
+            status: 'warning',
+            message: `${tool.version} (${where}) has known security defects`,
+            hint: `Update the client programs to ${safer} or later.`,
+          }
+        : { name, status: 'ok', message: `${tool.version} (${where})` };
+    } catch (error) {
+      yield failed(name, error);
+    }
+  }
+  yield await checkProgramLogin(setup, context);
+}
+
+/** A client program logs in on its own, perhaps from another machine: only if it can import a snapshot of ours it sees the same server as we do. */
+async function checkProgramLogin(setup: SourceSetup, context: Context): Promise<CheckResult> {
+  const name = 'pg_dump login';
+  const session = await openSession(setup.settings, {
+    applicationName,
+    purpose: 'check the login of pg_dump',
+    signal: context.signal,
+  });
+  try {
+    const tool = await findTool('pg_dump', session.major, setup.programs, context.signal);
+    const snapshot = await takeSnapshot(session);
+    const connection = connectionForPrograms(setup, session.settings, session.database, applicationName);
+    const nothing = ['--schema-only', '--exclude-schema=*', '--no-password', `--snapshot=${snapshot.id}`];
+    await runTool(tool, [...nothing, connection.argument], {
+      doing: 'pg_dump',
+      env: connection.env,
+      signal: context.signal,
+    });
+    return {
+      name,
+      status: 'ok',
+      message: `${tool.name} reaches the same server, database ${showName(session.database)}`,
+    };
+  } catch (error) {
+    return failed(name, error);
+  } finally {
+    await session.close();
+  }
+}
+
+function* describePlan(plan: Plan): Generator<CheckResult> {
+  const databases = plan.jobs.flatMap((job) => job.units).filter((unit) => !unit.name.startsWith('@')).length;
+  yield {
+    name: 'units',
+    status: 'ok',
+    message: `${databases} ${databases === 1 ? 'database' : 'databases'}`,
+  };
+  for (const { unit, error } of plan.missing) {
+    yield {
+      name: 'units',
+      status: 'failed',
+      message: `${showName(unit.name)}: ${error.message}`,
+      ...(error.hint ? { hint: error.hint } : {}),
+    };
+  }
+  for (const message of plan.warnings) yield { name: 'units', status: 'warning', message };
+}

@@ -1,0 +1,73 @@
+import { PgsiloError } from '@pgsilo/plugin';
+import { showName, type Session } from '@pgsilo/postgres';
+
+/** A row of pg_database. */
+export interface Database {
+  readonly name: string;
+  readonly isTemplate: boolean;
+  readonly allowsConnections: boolean;
+  /** -2: DROP DATABASE was interrupted, and nothing can be done with it but to drop it. */
+  readonly connectionLimit: number;
+}
+
+/** All databases of the server, by name. */
+export async function listDatabases(session: Session): Promise<ReadonlyMap<string, Database>> {
+  const rows = await session.query<Database>(
+    `SELECT datname::text AS name, datistemplate AS "isTemplate", datallowconn AS "allowsConnections", datconnlimit AS "connectionLimit"
+       FROM pg_database ORDER BY datname`,
+  );
+  return new Map(rows.map((row) => [row.name, row]));
+}
+
+/** Sizes on disk in bytes, of those that the role may look at, in one query: each database is a folder that the server walks. */
+export async function databaseSizes(
+  session: Session,
+  names: readonly string[],
+): Promise<ReadonlyMap<string, number>> {
+  if (names.length === 0) return new Map();
+  const rows = await session.query<{ name: string; bytes: string | null }>(
+    `SELECT datname::text AS name,
+            CASE WHEN has_database_privilege(oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE') THEN pg_database_size(oid) END AS bytes
+       FROM pg_database WHERE datname = ANY ($1::text[]::name[])`,
+    [names],
+  );
+  return new Map(rows.flatMap((row) => (row.bytes === null ? [] : [[row.name, Number(row.bytes)] as const])));
+}
+
+/** Why a database cannot be backed up; undefined when it can. */
+export function problemOf(name: string, database: Database | undefined): PgsiloError | undefined {
+  const shown = showName(name);
+  if (!database) {
+    return new PgsiloError('source.unit-missing', `database ${shown} does not exist on the server`, {
+      hint: 'Correct the registry, or restore the database.',
+    });
+  }
+  if (database.connectionLimit === -2) {
+    return new PgsiloError(
+      'source.unit-missing',
+      `database ${shown} is what an interrupted DROP DATABASE left; nothing in it can be read`,
+      {
+        hint: `Drop it again, or restore it from the last backup.`,
+      },
+    );
+  }
+  if (database.isTemplate) {
+    return new PgsiloError(
+      'source.unit-missing',
+      `database ${shown} is a template, and templates are no tenants`,
+      {
+        hint: 'Remove it from the list, or ALTER DATABASE … IS_TEMPLATE false.',
+      },
+    );
+  }
+  if (!database.allowsConnections) {
+    return new PgsiloError(
+      'source.denied',
+      `database ${shown} allows no connections (datallowconn is false), so it cannot be read`,
+      {
+        hint: 'ALTER DATABASE … ALLOW_CONNECTIONS true, or remove it from the list.',
+      },
+    );
+  }
+  return undefined;
+}

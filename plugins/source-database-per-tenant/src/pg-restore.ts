@@ -1,0 +1,85 @@
+import { createReadStream } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Body, Context } from '@pgsilo/plugin';
+import {
+  archiveSubset,
+  childConnection,
+  findTool,
+  runTool,
+  showName,
+  useList,
+  type ServerSettings,
+  type Tool,
+  type TocEntry,
+} from '@pgsilo/postgres';
+import type { SourceSetup } from './setup.ts';
+
+export interface PgRestoreJob {
+  readonly setup: SourceSetup;
+  readonly tool: Tool;
+  /** The server, narrowed to the address that answered. */
+  readonly server: ServerSettings;
+  /** Whether that is another server than the pipeline's: the far side of `exec` then has to be told where. */
+  readonly elsewhere: boolean;
+  readonly database: string;
+  readonly applicationName: string;
+  /** Path of the whole archive. */
+  readonly archive: string;
+  /** Only these, in this order; undefined: everything. */
+  readonly entries: readonly TocEntry[] | undefined;
+  readonly owner: boolean;
+  readonly tablespaces: boolean;
+  readonly jobs: number;
+}
+
+/** The pg_restore for a server and an archive: it must know the archive's version, which may be a later one than the server's. */
+export function findPgRestore(
+  setup: SourceSetup,
+  serverMajor: number,
+  dumpMajor: number,
+  signal: AbortSignal,
+): Promise<Tool> {
+  return findTool('pg_restore', Math.max(serverMajor, dumpMajor), setup.programs, signal);
+}
+
+/** Restores into an existing, empty database; stops at the first error. Through `exec` the archive goes through standard input, which takes one job. */
+export async function runPgRestore(job: PgRestoreJob, context: Context): Promise<void> {
+  const { setup, tool } = job;
+  const far = setup.programs.exec !== undefined;
+  const address = job.server.addresses[0]!;
+  const { execHost, execPort } = setup.programs;
+  const place = job.elsewhere
+    ? { host: address.host, port: address.port }
+    : { host: execHost, port: execPort };
+  const connection = childConnection(job.server, job.database, job.applicationName, far ? place : undefined);
+  const args = [
+    '--exit-on-error',
+    '--no-password',
+    ...(job.owner ? [] : ['--no-owner', '--no-acl']),
+    ...(job.tablespaces ? [] : ['--no-tablespaces']),
+  ];
+  if (!far) {
+    if (job.entries) args.push(`--use-list=${await writeList(job.entries, context)}`);
+    args.push(`--jobs=${job.jobs}`, connection.argument, job.archive);
+  } else args.push(connection.argument);
+  await runTool(tool, args, {
+    doing: `pg_restore into database ${showName(job.database)}`,
+    env: connection.env,
+    signal: context.signal,
+    onStderr: (line) => context.log.warn(line, { database: job.database }),
+    ...(far ? { input: archiveOf(job) } : {}),
+  });
+}
+
+/** A far pg_restore cannot read a list of entries from this machine; it gets an archive that holds no others. */
+function archiveOf(job: PgRestoreJob): Body {
+  if (!job.entries) return createReadStream(job.archive, { highWaterMark: 256 * 1024 });
+  return archiveSubset(job.archive, new Set(job.entries.map((entry) => entry.dumpId)));
+}
+
+async function writeList(entries: readonly TocEntry[], context: Context): Promise<string> {
+  const path = join(await context.scratch(), `restore-${crypto.randomUUID()}.list`);
+  await writeFile(path, useList(entries.map((entry) => entry.dumpId)), { mode: 0o600, flag: 'wx' });
+  return path;
+}

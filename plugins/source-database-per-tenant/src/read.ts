@@ -1,0 +1,153 @@
+import {
+  PgsiloError,
+  type Body,
+  type Job,
+  type Json,
+  type ReadContext,
+  type SourceItem,
+  type Unit,
+} from '@pgsilo/plugin';
+import {
+  findTool,
+  observeToc,
+  produce,
+  readDatabaseSettings,
+  showName,
+  takeFingerprint,
+  type Fingerprint,
+  type ObservedArchive,
+  type Session,
+} from '@pgsilo/postgres';
+import { Attempt } from './attempt.ts';
+import { globalsUnit, readGlobals } from './globals.ts';
+import { databaseOf } from './plan.ts';
+import { connectionForPrograms, type SourceSetup } from './setup.ts';
+import { lockTables, takeSnapshot } from './snapshot.ts';
+
+/** Backs up the units of a job, one after another. */
+export async function* readJob(
+  setup: SourceSetup,
+  open: Set<Attempt>,
+  job: Job,
+  context: ReadContext,
+): AsyncGenerator<SourceItem> {
+  for (const unit of job.units) {
+    const attempt = new Attempt(setup, context);
+    open.add(attempt);
+    try {
+      yield* unit.name === globalsUnit.name
+        ? readGlobals(setup, attempt, context)
+        : readDatabase(setup, unit, attempt, context);
+      await attempt.finish();
+    } finally {
+      await attempt.abandon();
+      open.delete(attempt);
+    }
+  }
+}
+
+async function* readDatabase(
+  setup: SourceSetup,
+  unit: Unit,
+  attempt: Attempt,
+  context: ReadContext,
+): AsyncGenerator<SourceItem> {
+  const { fingerprint: kind, lockTimeout } = setup.options;
+  const database = databaseOf(unit);
+  const session = await attempt.open(database, 'back up');
+  const tool = await findTool('pg_dump', session.major, setup.programs, context.signal);
+  const snapshot = await takeSnapshot(session);
+  const settings = await readDatabaseSettings(session);
+  if (kind !== 'none') await lockTables(session, lockTimeout);
+
+  const connection = connectionForPrograms(setup, session.settings, database, attempt.applicationName);
+  const args = [
+    '--format=custom',
+    // The pipeline compresses; twice would cost more and save nothing.
+    '--compress=0',
+    '--no-password',
+    `--snapshot=${snapshot.id}`,
+    `--lock-wait-timeout=${Math.ceil(lockTimeout)}`,
+    // A restore runs ANALYZE: statistics of the old server's version would only be thrown away.
+    ...(tool.major >= 18 ? ['--no-statistics'] : []),
+    connection.argument,
+  ];
+  const archive = observeToc(
+    produce(tool, args, {
+      doing: `pg_dump of database ${showName(database)}`,
+      env: connection.env,
+      signal: context.signal,
+      onStderr: (line) => context.log.warn(line, { unit: unit.name }),
+    }),
+  );
+  const counting = kind === 'none' ? undefined : countAlongside(session, archive, kind, context);
+  yield {
+    type: 'artifact',
+    unit: unit.name,
+    name: 'database.dump',
+    format: 'pg-custom',
+    body: attempt.watch(archive.body),
+  };
+  attempt.requireRead('database.dump');
+
+  const fingerprint = await counting;
+  if (fingerprint instanceof Error) throw fingerprint;
+  yield jsonArtifact(unit, 'settings.json', settings);
+  if (fingerprint) yield jsonArtifact(unit, 'fingerprint.json', fingerprint);
+  // Proves that the session, and with it the snapshot, lived until here.
+  await session.query('COMMIT');
+  yield {
+    type: 'facts',
+    unit: unit.name,
+    facts: {
+      status: 'good',
+      ...snapshot.facts,
+      tool: `${tool.name} ${tool.version}`,
+      about: aboutOf(fingerprint),
+    },
+  };
+}
+
+/**
+ * Takes the fingerprint while the dump streams, as soon as it is known which tables it holds: they are in the server's cache then, and the snapshot is held for the shortest time.
+ * Resolves with an error rather than rejecting, because nobody listens until the dump has ended.
+ */
+async function countAlongside(
+  session: Session,
+  archive: ObservedArchive,
+  kind: 'counts' | 'content',
+  context: ReadContext,
+): Promise<Fingerprint | PgsiloError> {
+  try {
+    return await takeFingerprint(session, await archive.toc, kind, context);
+  } catch (error) {
+    return error instanceof PgsiloError
+      ? error
+      : new PgsiloError('internal', `the fingerprint failed: ${String(error)}`, { cause: error });
+  }
+}
+
+function jsonArtifact(unit: Unit, name: string, content: object): SourceItem {
+  const text = `${JSON.stringify(content, undefined, 1)}\n`;
+  return {
+    type: 'artifact',
+    unit: unit.name,
+    name,
+    format: 'json',
+    body: bodyOf(text),
+    estimatedBytes: Buffer.byteLength(text),
+  };
+}
+
+async function* bodyOf(text: string): Body & AsyncGenerator<Uint8Array> {
+  yield Buffer.from(text);
+}
+
+function aboutOf(fingerprint: Fingerprint | undefined): Record<string, Json> {
+  if (!fingerprint) return {};
+  const rows = fingerprint.tables.reduce((sum, table) => sum + BigInt(table.rows), 0n);
+  return {
+    tables: fingerprint.tables.length,
+    rows: rows <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(rows) : rows.toString(),
+  };
+}

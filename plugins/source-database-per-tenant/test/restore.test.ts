@@ -1,0 +1,139 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startPostgres, type ThrowawayPostgres } from '@pgsilo/testkit/postgres';
+import { prepareRestore } from '../src/restore.ts';
+import { testContext } from '@pgsilo/testkit';
+import { backUp, database, request, restore, setupFor, type TestBackup } from './backups.ts';
+import { databasesOf, sql as runSql, textOf } from './servers.ts';
+
+const rich = readFileSync(join(dirname(fileURLToPath(import.meta.url)), '../../../packages/postgres/test/fixtures/rich.sql'), 'utf8');
+let server: ThrowawayPostgres;
+let backup: TestBackup;
+
+beforeAll(async () => {
+  server = await startPostgres({ settings: { max_prepared_transactions: 5, wal_level: 'logical' } });
+  await sql('postgres', 'CREATE ROLE rich_owner; CREATE ROLE rich_app; CREATE ROLE "rich reader"');
+  await sql('postgres', 'CREATE DATABASE rich TEMPLATE template0');
+  await sql('rich', rich);
+  await sql('rich', `
+    ALTER DATABASE rich SET search_path TO app, public; ALTER DATABASE rich OWNER TO rich_owner; COMMENT ON DATABASE rich IS 'the rich one';
+    ALTER ROLE rich_app IN DATABASE rich SET statement_timeout TO '7s'; REVOKE CONNECT ON DATABASE rich FROM PUBLIC; GRANT CONNECT ON DATABASE rich TO rich_app`);
+  backup = await backUp(server.url, database('rich'), undefined, { fingerprint: 'content' });
+});
+
+afterAll(async () => {
+  await backup?.remove();
+  await server?.stop();
+});
+
+const sql = (name: string, text: string): Promise<any[]> => runSql(server, name, text);
+const databases = (): Promise<string[]> => databasesOf(server);
+
+test('a rich database comes back as the text that it was, under a new name, with its settings', async () => {
+  const wanted = request(backup);
+  const outcome = await restore(setupFor(server.url), wanted);
+  expect(outcome.target).toBe('rich_restored_20261121t020000z_7f3a9c');
+  expect(outcome.compared).toContain('3,559 rows');
+  expect(outcome.warnings).toEqual([]);
+  expect(await textOf(server, outcome.target)).toBe(await textOf(server, 'rich'));
+  const settings = (name: string): Promise<unknown[]> =>
+    sql('postgres', `SELECT pg_get_userbyid(datdba) AS owner, shobj_description(oid, 'pg_database') AS comment, datacl::text AS acl,
+      (SELECT array_agg(setrole || ':' || setconfig::text ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = d.oid) AS config FROM pg_database d WHERE datname = '${name}'`);
+  expect(await settings(outcome.target)).toEqual(await settings('rich'));
+  expect(wanted.steps).toEqual([
+    'fetch the backup and check its hashes', 'create the database', 'restore the data', 'compare with the fingerprint', 'analyze',
+    'apply settings and grants', 'give it its name',
+  ]); // prettier-ignore
+  expect(await sql(outcome.target, `SELECT reltuples::int FROM pg_class WHERE relname = 'orders'`)).toEqual([{ reltuples: 3000 }]);
+
+  const again = prepareRestore(setupFor(server.url), request(backup), testContext());
+  await expect(again).rejects.toMatchObject({ code: 'restore.target-exists' });
+  await sql('postgres', `DROP DATABASE ${outcome.target}`);
+  expect(await databases()).toEqual(['postgres', 'rich']);
+});
+
+test('what stands in the way is found before anything is written, all of it at once', async () => {
+  const before = await databases();
+  const refusal = (more: Parameters<typeof request>[1], url = server.url): Promise<unknown> =>
+    prepareRestore(setupFor(url), request(backup, more), testContext()).catch((error: unknown) => error);
+  expect(await refusal({ to: 'rich' })).toMatchObject({ code: 'restore.target-exists' });
+  expect(await refusal({ to: 'x'.repeat(64) })).toMatchObject({ code: 'usage.invalid' });
+  expect(await refusal({ replace: true, tables: ['app.orders'] })).toMatchObject({ code: 'restore.refused' });
+  expect(await refusal({ replace: true, to: 'other' })).toMatchObject({ code: 'restore.refused' });
+  expect(await refusal({ dropOld: true })).toMatchObject({ code: 'restore.refused' });
+  expect(await refusal({ tables: ['app.ordres'] })).toMatchObject({ code: 'restore.no-match', message: expect.stringContaining('did you mean app.orders') });
+  expect(await refusal({ tables: ['orders'] })).toMatchObject({ code: 'usage.invalid' });
+  expect(await refusal({ tables: ['app.big'] })).toMatchObject({ message: expect.stringContaining('but a view') });
+
+  // A server that lacks roles and a locale.
+  const settings = JSON.parse(readFileSync(backup.path('settings.json'), 'utf8'));
+  const elsewhere = await backup.with('settings.json', JSON.stringify({ ...settings, owner: 'no such\nrole', collate: 'xx_YY.UTF-8' }));
+  try {
+    const error = (await prepareRestore(setupFor(server.url), request(elsewhere), testContext()).catch((thrown: unknown) => thrown)) as Error & { hint: string };
+    expect(error).toMatchObject({ code: 'restore.roles-missing' });
+    expect(error.message).toContain('"no such\\nrole"');
+    expect(error.message).toContain('lacks the locale xx_YY.UTF-8');
+    expect(error.hint).toContain('@globals');
+  } finally {
+    await elsewhere.remove();
+  }
+  expect(await databases()).toEqual(before);
+});
+
+test('rows that are not those of the fingerprint leave nothing behind', async () => {
+  const fingerprint = JSON.parse(readFileSync(backup.path('fingerprint.json'), 'utf8'));
+  fingerprint.tables.find((table: { name: string }) => table.name === 'orders').rows = 3001;
+  const wrong = await backup.with('fingerprint.json', JSON.stringify(fingerprint));
+  const before = await databases();
+  try {
+    await expect(restore(setupFor(server.url), request(wrong, { replace: true }))).rejects.toMatchObject({
+      code: 'restore.mismatch', message: expect.stringMatching(/app\.orders: 3000 rows, the backup has 3001[^]*Nothing of it was left behind/),
+    }); // prettier-ignore
+  } finally {
+    await wrong.remove();
+  }
+  expect(await databases()).toEqual(before);
+  const changed = fingerprint.tables.find((table: { name: string }) => table.name === 'customers');
+  changed.hash = 'md5-sum:1:2';
+  fingerprint.tables.find((table: { name: string }) => table.name === 'orders').rows = 3000;
+  const content = await backup.with('fingerprint.json', JSON.stringify(fingerprint));
+  try {
+    await expect(restore(setupFor(server.url), request(content))).rejects.toMatchObject({ message: expect.stringContaining('their contents differ') });
+  } finally {
+    await content.remove();
+  }
+  expect(await databases()).toEqual(before);
+});
+
+test('an archive that breaks off, or an abort, leaves nothing behind', async () => {
+  const before = await databases();
+  const whole = readFileSync(backup.path('database.dump'));
+  const cut = await backup.with('database.dump', whole.subarray(0, whole.length - 2000));
+  try {
+    await expect(restore(setupFor(server.url), request(cut))).rejects.toMatchObject({ code: 'restore.failed' });
+  } finally {
+    await cut.remove();
+  }
+  expect(await databases()).toEqual(before);
+
+  for (const at of ['create the database', 'restore the data', 'compare with the fingerprint', 'analyze', 'apply settings and grants', 'give it its name']) {
+    const controller = new AbortController();
+    const wanted = request(backup);
+    const aborting = {
+      ...wanted,
+      step: <T>(name: string, work: () => Promise<T>): Promise<T> => {
+        if (name === at) setTimeout(() => controller.abort(), at === 'restore the data' ? 60 : 0);
+        return work();
+      },
+    };
+    const context = testContext({ signal: controller.signal });
+    const outcome = await restore(setupFor(server.url), aborting, context).catch((error: unknown) => error);
+    if ((outcome as { target?: string }).target !== undefined) await sql('postgres', `DROP DATABASE ${(outcome as { target: string }).target}`);
+    else expect(outcome).toMatchObject({ code: 'aborted' });
+    expect(await databases(), at).toEqual(before);
+  }
+  const sessions = await sql('postgres', `SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'pgsilo%'`);
+  expect(sessions).toEqual([]);
+});
