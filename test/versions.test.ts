@@ -8,13 +8,10 @@ import { startServer, type TestServer } from './services/server.ts';
 import { createVersionFleet, tenantsOf, type VersionTenant } from './services/version-fleet.ts';
 
 // Installed while the tests are collected: which there are depends on it.
-const [system] = await availablePostgres();
-const wanted = [system!, await installPostgres(17), await installPostgres(18)];
-const tested = wanted.filter(
-  (one, index) => 'bin' in one && (index === 0 || one.major !== system!.major),
-) as PostgresPrograms[];
-const reasons = wanted.flatMap((one) => ('unavailable' in one ? [one.unavailable] : []));
-const latest = tested.find(({ major }) => major === 18);
+const system = (await availablePostgres())[0]!;
+const wanted = [system, await installPostgres(17), await installPostgres(18)];
+const versions = wanted.filter(({ major }, index) => index === 0 || major !== system.major);
+const latest = versions.find((one): one is PostgresPrograms => one.major === 18 && 'bin' in one);
 
 /** A database as PostgreSQL's own means show it. */
 interface State {
@@ -86,7 +83,15 @@ async function stateOf(server: TestServer, database: string): Promise<State> {
   return { text, content, settings, row: rows[0]!['row'] };
 }
 
-describe.each(tested)('PostgreSQL $major', (programs) => {
+for (const version of versions) {
+  const reason = 'unavailable' in version ? ` (${version.unavailable})` : '';
+  describe.skipIf(reason !== '')(`PostgreSQL ${version.major}${reason}`, () => {
+    describeVersion(version as PostgresPrograms);
+  });
+}
+
+/** What is promised of every version. */
+function describeVersion(programs: PostgresPrograms): void {
   const { major, bin } = programs;
   const tenants = tenantsOf(major);
   const units = ['@globals', 'vigia_master', ...tenants.map(({ unit }) => unit)].sort();
@@ -129,13 +134,13 @@ describe.each(tested)('PostgreSQL $major', (programs) => {
     expect(await fleet.server.sessionsOfPgsilo()).toEqual([]);
     expect((await fleet.server.databases()).filter((name) => name.startsWith('pgsilo'))).toEqual([]);
   });
-});
+}
 
-describe.skipIf(!latest || latest.major === system!.major)('two versions', () => {
+describe.skipIf(!latest || latest.major === system.major)('two versions', () => {
   let older: Fleet;
   let newer: Fleet;
   beforeAll(async () => {
-    older = await fleetOf(system!);
+    older = await fleetOf(system);
     newer = await fleetOf(latest!);
   });
 
@@ -152,7 +157,7 @@ describe.skipIf(!latest || latest.major === system!.major)('two versions', () =>
     });
     afterAll(async () => target?.stop());
 
-    it.each(tenantsOf(system!.major))(
+    it.each(tenantsOf(system.major))(
       'restores $unit of the older server into the newer, as pg_dump and psql do',
       async (tenant) => {
         const { unit, database, creation } = tenant;
@@ -183,7 +188,7 @@ describe.skipIf(!latest || latest.major === system!.major)('two versions', () =>
     expect(await older.server.databases()).toEqual(databases);
     expect(result.stderr.match(/^error .*$/gm)).toHaveLength(1);
     expect(result.stderr).toContain('restore.refused');
-    expect(result.stderr).toMatch(new RegExp(`^error .*18.*${system!.major}`, 'm'));
+    expect(result.stderr).toMatch(new RegExp(`^error .*18.*${system.major}`, 'm'));
     expect(result.stderr).not.toContain('create the database');
     expect(result.exit).toBe(2);
   });
@@ -200,7 +205,7 @@ describe.skipIf(!latest || latest.major === system!.major)('two versions', () =>
   });
 
   it('the newer server is refused with only older client programs', async () => {
-    const file = pipelineWith(newer.server, system!.bin);
+    const file = pipelineWith(newer.server, system.bin);
     const backups = async (): Promise<unknown[]> =>
       (await pgsiloOk(['list', file, '--json'], newer.at)).json()['backups'];
     const there = await backups();
@@ -211,16 +216,12 @@ describe.skipIf(!latest || latest.major === system!.major)('two versions', () =>
       const result = await pgsilo([command, file], newer.at);
       expect(result.exit).toBe(exit);
       expect(result.all).toMatch(
-        new RegExp(`pg_dump ${system!.major}\\.\\d+ is older than the server, which is of version 18`),
+        new RegExp(`pg_dump ${system.major}\\.\\d+ is older than the server, which is of version 18`),
       );
       expect(result.all).toContain('postgresql-client-18');
     }
     expect(await backups()).toEqual(there);
   });
-});
-
-describe.runIf(reasons.length > 0)('versions that this machine cannot have', () => {
-  it.skip.each(reasons)('%s', () => undefined);
 });
 
 /** Runs what pg_dump wrote, by this server's own psql. */

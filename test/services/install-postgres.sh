@@ -98,7 +98,7 @@ mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/deb" "$tree"
 echo "deb [arch=amd64 signed-by=$keyring] $mirror $suite $components" >"$apt/sources.list"
 
 private_apt() {
-  apt-get -q \
+  apt-get -qq \
     -o Dir::State="$apt" -o Dir::State::Lists="$apt/lists" -o Dir::State::status="$apt/status" \
     -o Dir::Cache="$apt/cache" -o Dir::Cache::archives="$apt/cache/archives" \
     -o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null \
@@ -111,7 +111,7 @@ say "installing PostgreSQL $version of $distribution $suite into $(root_of "$ver
 private_apt update >&2
 # The whole list of dependencies ends at the C library; wanted of it are the libraries, without those of JIT compilation, perl, services and log-in.
 packages=$(
-  private_apt -qq --print-uris install "postgresql-$version" "postgresql-client-$version" patchelf |
+  private_apt --print-uris install "postgresql-$version" "postgresql-client-$version" patchelf |
     sed -n "s/^'[^']*' \([^_]*\)_.*/\1/p" | sort -u |
     grep -E "^(postgresql-(client-)?$version|patchelf|zlib1g|lib[a-z0-9.+-]+)\$" |
     grep -vE '^lib(llvm|perl|z3|.*-perl$|systemd-shared|pam-|proc2|sem|sepol|c-bin|c-l10n|c-gconv)'

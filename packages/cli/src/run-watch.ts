@@ -62,7 +62,10 @@ function liveLines(event: RunEvent, { errorStyle: style, screen, now }: Invocati
     case 'waiting':
       return [waitingText(event, now())];
     case 'planned':
-      return event.warnings.map((text) => `  ${style.yellow('!')} ${printableText(redact(text))}`);
+      return [
+        ...event.warnings.map((text) => `  ${style.yellow('!')} ${printableText(redact(text))}`),
+        ...event.missing.map((unit) => line(style.red('✗'), unit.unit, unitText(unit))),
+      ];
     case 'job-finished':
       return event.units.filter(isOwn).map((unit) => {
         const marks = { good: style.green('✓'), damaged: style.yellow('!'), failed: style.red('✗') };
@@ -85,6 +88,8 @@ function logEvent(event: RunEvent, { log, logFormat, progress, now }: Invocation
     case 'planned':
       info('run begun', { run: event.run, jobs: event.jobs, units: event.units });
       for (const text of event.warnings) log.warn(text);
+      for (const unit of event.missing)
+        log.error(`${printable(unit.unit)}: ${unitText(unit)}`, { code: unit.error?.code });
       break;
     case 'job-finished':
       for (const unit of event.units.filter(isOwn)) {

@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { documentOf, pgsilo, pipelineFile, project } from './pgsilo.ts';
 
@@ -160,6 +161,22 @@ describe('pgsilo backup', () => {
     expect(ended.stderr).toContain('SIGTERM: ending processes and sessions');
     expect(documentOf(await pgsilo(['list', file, '--json'])).backups).toEqual([]);
     expect(await readdir(join(folder, 'store'))).not.toContain('other');
+  });
+
+  it('exits 3 when another run goes on, and waits for it with --wait', async () => {
+    const { file } = await project({ units: [{ name: 'slow', bytes: 10_000, milliseconds: 4000 }] });
+    const first = pgsilo(['backup', file]);
+    await delay(1500);
+    const [refused, waited] = await Promise.all([
+      pgsilo(['backup', file, '-q']),
+      pgsilo(['backup', file, '--wait', '1m']),
+    ]);
+    expect(refused).toMatchObject({ exit: 3, stderr: expect.stringContaining('run.locked') });
+    expect(waited).toMatchObject({
+      exit: 0,
+      stderr: expect.stringMatching(/warn {3}waiting for another run of this pipeline to end: run .* begun/),
+    });
+    expect((await first).exit).toBe(0);
   });
 
   it('ends in order at a defect of a plugin, and exits 3', async () => {

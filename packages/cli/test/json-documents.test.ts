@@ -15,7 +15,7 @@ function merged(a: unknown, b: unknown): unknown {
   return typeof a === 'object' && typeof b === 'object' ? { ...a, ...b } : (a ?? b);
 }
 
-it('docs/json.md shows what the commands print', async () => {
+it('docs/json.md shows what the commands print', { timeout: 120_000 }, async () => {
   const { folder, file } = await project({
     units: [
       { name: 'acme', labels: { plan: 'pro' } },

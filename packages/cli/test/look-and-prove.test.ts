@@ -75,7 +75,7 @@ describe('pgsilo plan', () => {
 });
 
 describe('pgsilo list, show, pin and verify', () => {
-  it('find, hold and prove what a run made', async () => {
+  it('find, hold and prove what a run made', { timeout: 120_000 }, async () => {
     const { file, folder } = await project({
       units: [{ name: 'acme', bytes: 50_000 }, { name: 'glo\nbex' }],
     });

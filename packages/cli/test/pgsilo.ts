@@ -1,12 +1,17 @@
 import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { onTestFinished } from 'vitest';
+import { afterAll, onTestFinished } from 'vitest';
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 const fixture = (name: string): string => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
+
+// Of this file's own: run locks lie there by the pipeline's name, and other files use the same names.
+const temporary = mkdtempSync(join(tmpdir(), 'pgsilo-cli-'));
+afterAll(() => rmSync(temporary, { recursive: true, force: true }));
 
 export interface Ended {
   readonly exit: number | null;
@@ -25,7 +30,7 @@ export interface RunOptions {
 export async function pgsilo(parameters: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const child = spawn(process.execPath, [main, ...parameters], {
     cwd: options.cwd,
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...options.env },
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], TMPDIR: temporary, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stdout = '';
@@ -64,7 +69,7 @@ export interface FakePipeline {
 export async function project(
   pipeline: FakePipeline = {},
 ): Promise<{ readonly folder: string; readonly file: string }> {
-  const folder = await mkdtemp(join(tmpdir(), 'pgsilo-cli-'));
+  const folder = await mkdtemp(join(temporary, 'project-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   return { folder, file: await pipelineFile(folder, pipeline) };
 }

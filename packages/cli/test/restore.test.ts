@@ -66,6 +66,12 @@ describe('pgsilo restore', () => {
     expect(ended.stderr).not.toContain('geheim');
   });
 
+  it('does not even read the backup when --replace could not be confirmed', async () => {
+    const ended = await pgsilo(['restore', file, 'acme', '--replace']);
+    expect(ended).toMatchObject({ exit: 2, stdout: '' });
+    expect(ended.stderr).not.toContain('fetch the archive');
+  });
+
   it('exits 1 when there is no such backup, and names what is near', async () => {
     const ended = await pgsilo(['restore', file, 'acm']);
     expect(ended.exit).toBe(1);

@@ -25,7 +25,15 @@ function unit(name: string, more: Partial<RunUnit> = {}): RunUnit {
   };
 }
 
-const planned = { type: 'planned', run: 'r', jobs: 12, units: 12, warnings: [] } as const;
+const planned = {
+  type: 'planned',
+  run: 'r',
+  jobs: 12,
+  units: 12,
+  missing: [],
+  estimatedBytes: 12e6,
+  warnings: [],
+} as const;
 
 describe('progress of a run', () => {
   it('draws running jobs with size, rate and time, and the whole below', () => {
@@ -48,7 +56,7 @@ describe('progress of a run', () => {
     const progress = new RunProgress(begin);
     progress.apply(planned, begin);
     const finish = (index: number): void => {
-      const each = job(`u${index}`, 1000);
+      const each = job(`u${index}`, 1e6);
       const status = index === 0 ? 'failed' : 'good';
       progress.apply({ type: 'job-started', job: each, attempt: 1 }, begin);
       progress.apply({ type: 'job-finished', job: each, units: [unit(each.id, { status })] }, begin + 1000);

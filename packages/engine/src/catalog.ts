@@ -1,4 +1,4 @@
-import { PgsiloError, toPgsiloError } from '@pgsilo/plugin';
+import { PgsiloError, throwIfAborted, toPgsiloError } from '@pgsilo/plugin';
 import { encodeUnit, manifestKey, parseManifestKey, unitPrefix, unitsPrefix } from './keys.ts';
 import { readManifest } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
@@ -95,6 +95,7 @@ export async function readPlace(session: EngineSession, place: Place): Promise<M
     try {
       return await readManifestIn(session, sink, place);
     } catch (error) {
+      throwIfAborted(session.signal);
       first ??= toPgsiloError(error);
     }
   }
@@ -127,6 +128,7 @@ async function readEntry(
     const manifest = await readPlace(session, place);
     return { ...where, unit: manifest.unit.name, manifest };
   } catch (error) {
+    throwIfAborted(session.signal);
     return { ...where, unit: place.unitKey, error: toPgsiloError(error) };
   }
 }

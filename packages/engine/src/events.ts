@@ -7,7 +7,12 @@ export type RunEvent =
       readonly type: 'planned';
       readonly run: string;
       readonly jobs: number;
+      /** Those that are missing included. */
       readonly units: number;
+      /** Units that have failed already, because they should be there and are not. */
+      readonly missing: readonly RunUnit[];
+      /** Sum of the jobs' estimates, as far as they are known. */
+      readonly estimatedBytes: number;
       readonly warnings: readonly string[];
     }
   | { readonly type: 'job-started'; readonly job: JobProgress; readonly attempt: number }

@@ -74,15 +74,17 @@ async function runLocked(state: RunState, options: BackupOptions, startedAt: Dat
   if (names.length + plan.missing.length === 0)
     throw new PgsiloError('source.plan-invalid', `the source of pipeline ${pipeline.name} has no units`);
   await begin(state, startedAt, names);
+  const lines: RunUnit[] = plan.missing.map(({ unit, error }) => failedUnit(unit.name, error, 0, 0));
   state.observe({
     type: 'planned',
     run,
     jobs: jobs.length,
-    units: names.length + plan.missing.length,
+    units: names.length + lines.length,
+    missing: [...lines],
+    estimatedBytes: jobs.reduce((total, job) => total + (job.estimatedBytes ?? 0), 0),
     warnings: plan.warnings,
   });
 
-  const lines: RunUnit[] = plan.missing.map(({ unit, error }) => failedUnit(unit.name, error, 0, 0));
   const width = Math.min(pipeline.limits.jobs, Math.max(1, jobs.length));
   await eachLimited(
     jobs.map((job, index) => ({ job, index: index + 1 })),

@@ -9,6 +9,22 @@ const shown = '[secret]';
 const registry = globalThis as { [key: symbol]: Set<string> | undefined };
 const known: Set<string> = (registry[Symbol.for('pgsilo.secrets.1')] ??= new Set());
 const shortestKnown = 4;
+/** Words of every second message. As a password they protect nothing, and blotting them out would show which one it is. */
+const ordinary: ReadonlySet<string> = new Set([
+  'admin',
+  'database',
+  'localhost',
+  'password',
+  'pgsilo',
+  'postgres',
+  'public',
+  'root',
+  'secret',
+  'test',
+  'user',
+]);
+/** Up to this length a value of letters and digits is looked for as a word of its own only. */
+const longestWord = 11;
 
 /**
  * A string that does not print: not by `String()`, JSON, `console.log` or a template. `reveal()` is the only way to the value, so that each use can be found.
@@ -23,7 +39,7 @@ export class Secret {
 
   constructor(value: string) {
     this.#value = value;
-    if (value.length < shortestKnown) return;
+    if (value.length < shortestKnown || ordinary.has(value)) return;
     known.add(value);
     known.add(encodeURIComponent(value));
   }
@@ -45,7 +61,11 @@ export class Secret {
 export function redact(text: string): string {
   let clean = text;
   for (const value of [...known].sort((a, b) => b.length - a.length)) {
-    if (clean.includes(value)) clean = clean.replaceAll(value, shown);
+    if (!clean.includes(value)) continue;
+    const word = value.length <= longestWord && /^\w+$/.test(value);
+    clean = word
+      ? clean.replaceAll(new RegExp(`\\b${value}\\b`, 'g'), shown)
+      : clean.replaceAll(value, shown);
   }
   return clean;
 }

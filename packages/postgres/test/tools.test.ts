@@ -31,9 +31,10 @@ describe('findTool', () => {
 
   it('prefers the exact major, then the oldest that is newer', async () => {
     const path = process.env['PATH'];
-    process.env['PATH'] = ['99', '97']
+    const fakes = ['99', '97']
       .map((major) => fake(major, 'pg_dump', `pg_dump (PostgreSQL) ${major}.1`))
       .join(':');
+    process.env['PATH'] = `${fakes}:${path}`;
     try {
       expect(await findTool('pg_dump', server.major, {})).toMatchObject({ major: server.major });
       expect(await findTool('pg_dump', 96, {})).toMatchObject({ version: '97.1', major: 97 });

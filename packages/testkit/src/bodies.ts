@@ -1,4 +1,5 @@
 import { createCipheriv, createHash } from 'node:crypto';
+import type { Cipheriv } from 'node:crypto';
 import type { Body } from '@pgsilo/plugin';
 
 const usualChunk = 64 * 1024;
@@ -10,24 +11,29 @@ export async function* bodyOf(...chunks: readonly (string | Uint8Array)[]): Body
 
 /** Bytes that no compressor shortens; the same for the same seed. */
 export async function* randomBody(bytes: number, seed = 1, chunk: number = usualChunk): Body {
-  const cipher = createCipheriv('aes-128-ctr', createHash('md5').update(String(seed)).digest(), Buffer.alloc(16));
+  const cipher = cipherOf(seed);
   for (let left = bytes; left > 0; left -= chunk) yield cipher.update(Buffer.alloc(Math.min(chunk, left)));
 }
 
 /** Rows as in a dump, which compress to about a quarter; the same for the same seed. */
 export async function* dumpLikeBody(bytes: number, seed = 1, chunk: number = usualChunk): Body {
   const states = ['active', 'demo', 'suspended', 'legacy'];
+  const cipher = cipherOf(seed);
+  const zeros = Buffer.alloc(6);
   let row = 0;
   for (let left = bytes; left > 0; left -= chunk) {
-    const lines: string[] = [];
-    for (let length = 0; length < Math.min(chunk, left); row += 1) {
-      const hash = createHash('md5').update(`${seed} ${row}`).digest('hex');
-      const line = `${row}\t${hash.slice(0, 12)}\tcustomer ${row % 977}\t${states[row % 4]}\t2026-11-${10 + (row % 20)} 02:00:00+00\t\\N\n`;
-      lines.push(line);
-      length += line.length;
+    const wanted = Math.min(chunk, left);
+    let text = '';
+    for (; text.length < wanted; row += 1) {
+      const hash = cipher.update(zeros).toString('hex');
+      text += `${row}\t${hash}\tcustomer ${row % 977}\t${states[row % 4]}\t2026-11-${10 + (row % 20)} 02:00:00+00\t\\N\n`;
     }
-    yield Buffer.from(lines.join('')).subarray(0, Math.min(chunk, left));
+    yield Buffer.from(text).subarray(0, wanted);
   }
+}
+
+function cipherOf(seed: number): Cipheriv {
+  return createCipheriv('aes-128-ctr', createHash('md5').update(String(seed)).digest(), Buffer.alloc(16));
 }
 
 /** The same bytes in chunks of uneven lengths, empty ones among them. */

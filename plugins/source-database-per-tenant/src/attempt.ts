@@ -1,4 +1,4 @@
-import { PgsiloError, type Body, type ReadContext } from '@pgsilo/plugin';
+import { PgsiloError, throwIfAborted, type Body, type ReadContext } from '@pgsilo/plugin';
 import { openSession, terminateSessions, type Session } from '@pgsilo/postgres';
 import type { SourceSetup } from './setup.ts';
 
@@ -8,16 +8,20 @@ export const applicationPrefix = 'pgsilo ';
 /** One attempt of a job: its sessions, and what is needed to end everything that it started, wherever that runs. */
 export class Attempt {
   readonly applicationName: string;
+  /** For client programs: aborted with the job's, or when the attempt is given up. */
+  readonly signal: AbortSignal;
   readonly #setup: SourceSetup;
   readonly #context: ReadContext;
   readonly #sessions: Session[] = [];
-  #unread: string | undefined;
-  #childMayRun = false;
+  readonly #given = new AbortController();
+  /** The body of a child that may still run; undefined: its end was read. */
+  #running: AsyncIterator<Uint8Array> | undefined;
 
   constructor(setup: SourceSetup, context: ReadContext) {
     this.#setup = setup;
     this.#context = context;
     this.applicationName = applicationPrefix + context.label;
+    this.signal = AbortSignal.any([context.signal, this.#given.signal]);
   }
 
   async open(database: string, purpose: string): Promise<Session> {
@@ -34,18 +38,15 @@ export class Attempt {
 
   /** The same body, of a child with a server session of its own; remembers whether it was read to its end. */
   watch(body: Body): Body {
-    const ended = (): void => {
-      this.#unread = undefined;
-      this.#childMayRun = false;
-    };
-    this.#unread = 'an artifact';
-    this.#childMayRun = true;
     const iterator = body[Symbol.asyncIterator]();
+    this.#running = iterator;
     return {
       [Symbol.asyncIterator]: () => ({
         next: async () => {
           const result = await iterator.next();
-          if (result.done) ended();
+          // The end of a body that was given up looks like that of a whole one.
+          throwIfAborted(this.#given.signal);
+          if (result.done) this.#running = undefined;
           return result;
         },
         return: async () => (await iterator.return?.()) ?? { done: true, value: undefined },
@@ -55,7 +56,8 @@ export class Attempt {
 
   /** Throws when the last watched body was not read to its end: nothing is known then of how its child ended. */
   requireRead(artifact: string): void {
-    if (this.#unread === undefined) return;
+    throwIfAborted(this.#given.signal);
+    if (!this.#running) return;
     throw new PgsiloError(
       'internal',
       `${artifact} was not read to its end before the next item was asked for`,
@@ -70,9 +72,18 @@ export class Attempt {
   /** Ends whatever is left: our sessions, and those of client programs that nobody may be able to kill from here. Never throws. */
   async abandon(): Promise<void> {
     const sessions = this.#sessions.splice(0);
-    await Promise.all(sessions.map((session) => session.close()));
-    if (!this.#childMayRun) return;
-    this.#childMayRun = false;
+    const running = this.#running;
+    this.#running = undefined;
+    this.#given.abort(new PgsiloError('aborted', 'the backup was given up'));
+    const ended = running?.return?.().catch(() => undefined);
+    await Promise.all([
+      ...sessions.map((session) => session.close()),
+      running && this.#endFarSessions(),
+      ended,
+    ]);
+  }
+
+  async #endFarSessions(): Promise<void> {
     try {
       const count = await terminateSessions(this.#setup.settings, this.applicationName);
       if (count > 0)

@@ -43,7 +43,7 @@ export async function* readGlobals(
   const body = produce(tool, args, {
     doing: 'pg_dumpall --globals-only',
     env: connection.env,
-    signal: context.signal,
+    signal: attempt.signal,
     onStderr: (line) => context.log.warn(line, { unit: globalsUnit.name }),
   });
   yield {

@@ -76,7 +76,7 @@ async function* readDatabase(
     produce(tool, args, {
       doing: `pg_dump of database ${showName(database)}`,
       env: connection.env,
-      signal: context.signal,
+      signal: attempt.signal,
       onStderr: (line) => context.log.warn(line, { unit: unit.name }),
     }),
   );

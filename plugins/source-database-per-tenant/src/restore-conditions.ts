@@ -64,7 +64,12 @@ export async function examineConditions(session: Session, about: ConditionsAbout
   const narrowed = about.chosen !== undefined || roles.leftOut.size > 0;
   return {
     problems,
-    warnings: [...versionWarnings(toc, session.major), ...roles.warnings, ...tablespaces.warnings],
+    warnings: [
+      ...versionWarnings(toc, session.major),
+      ...subscriptionWarnings(entries),
+      ...roles.warnings,
+      ...tablespaces.warnings,
+    ],
     entries: narrowed ? entries : undefined,
     tablespaces: tablespaces.all,
     tablespace: tablespaces.ofDatabase,
@@ -198,5 +203,13 @@ function versionWarnings(toc: Toc, major: number): readonly string[] {
   if (source === undefined || source <= major) return [];
   return [
     `the backup is of PostgreSQL ${source}, the server is ${major}: what it does not know yet makes the restore fail, and nothing is left behind then`,
+  ];
+}
+
+function subscriptionWarnings(entries: readonly TocEntry[]): readonly string[] {
+  const names = entries.filter((entry) => entry.desc === 'SUBSCRIPTION').map((entry) => showName(entry.tag));
+  if (names.length === 0) return [];
+  return [
+    `subscriptions are restored disabled and name the same slots as the original's; enable one only where the original no longer runs: ${listed(names)}`,
   ];
 }

@@ -17,13 +17,15 @@ import {
   type TocEntry,
 } from '@pgsilo/postgres';
 import { artifactOf, readFingerprint, readSettings } from './artifacts.ts';
+import { examineLive } from './live-database.ts';
 import { findPgRestore } from './pg-restore.ts';
 import { databaseOf } from './plan.ts';
 import { examineConditions } from './restore-conditions.ts';
 import { describePlan } from './restore-plan.ts';
 import { throwProblems, type Problem } from './restore-problems.ts';
 import { readRestorer } from './restore-privileges.ts';
-import { runRestore, type PreparedRestore } from './restore-run.ts';
+import type { PreparedRestore } from './prepared-restore.ts';
+import { runRestore } from './restore-run.ts';
 import { selectTables } from './restore-tables.ts';
 import {
   databaseExists,
@@ -34,7 +36,6 @@ import {
   type TargetNames,
 } from './restore-target.ts';
 import type { SourceSetup } from './setup.ts';
-import { examineLive } from './swap.ts';
 
 /** Prepares the restore of a database unit: everything that can stand in its way is found here, before the first write. */
 export async function prepareDatabaseRestore(

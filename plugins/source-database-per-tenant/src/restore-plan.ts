@@ -1,5 +1,5 @@
 import { describeFingerprint, describeServer, showName } from '@pgsilo/postgres';
-import type { PreparedRestore } from './restore-run.ts';
+import type { PreparedRestore } from './prepared-restore.ts';
 
 /** What a restore would do, a sentence each. */
 export function describePlan(prepared: PreparedRestore): readonly string[] {

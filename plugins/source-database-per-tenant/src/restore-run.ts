@@ -1,57 +1,22 @@
+import { PgsiloError, throwIfAborted, type RestoreOutcome } from '@pgsilo/plugin';
 import {
-  PgsiloError,
-  throwIfAborted,
-  toPgsiloError,
-  type Context,
-  type RestoreOutcome,
-  type RestoreRequest,
-} from '@pgsilo/plugin';
-import {
-  applySettingsStatements, compareFingerprint, createDatabaseStatement, describeServer, openSession, quoteIdentifier, showName, terminateSessions,
-  type DatabaseSettings, type Fingerprint, type Session, type Tool,
-} from '@pgsilo/postgres'; // prettier-ignore
+  compareFingerprint,
+  createDatabaseStatement,
+  openSession,
+  quoteIdentifier,
+  showName,
+  type Session,
+} from '@pgsilo/postgres';
+import { examineLive } from './live-database.ts';
 import { runPgRestore } from './pg-restore.ts';
-import type { Conditions } from './restore-conditions.ts';
-import { listed } from './restore-problems.ts';
-import type { Restorer } from './restore-privileges.ts';
-import {
-  claimWorkingName,
-  databaseExists,
-  dropDatabase,
-  markWorking,
-  openAdmin,
-  sweepLeftovers,
-  type TargetNames,
-} from './restore-target.ts';
-import type { SourceSetup } from './setup.ts';
-import { examineLive, renameDatabase, swapDatabases } from './swap.ts';
-
-/** A restore of a database that was found possible. */
-export interface PreparedRestore {
-  readonly setup: SourceSetup;
-  readonly request: RestoreRequest;
-  readonly context: Context;
-  /** A session outside all databases that the restore touches; holds the lock of the working database. */
-  readonly admin: Session;
-  /** Of all sessions of this restore. */
-  readonly applicationName: string;
-  readonly names: TargetNames;
-  /** Whether there is a live database to swap with. */
-  readonly swaps: boolean;
-  readonly settings: DatabaseSettings;
-  readonly fingerprint: Fingerprint | undefined;
-  /** Path of the whole archive. */
-  readonly archive: string;
-  readonly tool: Tool;
-  readonly restorer: Restorer;
-  readonly conditions: Conditions;
-  readonly warnings: readonly string[];
-  readonly entryCount: number;
-  readonly progress: {
-    /** Set before the working database is renamed. */
-    naming: boolean;
-  };
-}
+import type { PreparedRestore } from './prepared-restore.ts';
+import { renameDatabases } from './rename.ts';
+import { finish } from './restore-outcome.ts';
+import { throwProblems } from './restore-problems.ts';
+import { applySettings } from './restore-settings.ts';
+import { databaseExists } from './restore-target.ts';
+import { undo } from './restore-undo.ts';
+import { claimWorkingName, markWorking, sweepLeftovers } from './working-database.ts';
 
 /** Restores into a working database, proves it, and only then gives it its name. What fails is dropped again; nothing else is ever touched. */
 export async function runRestore(prepared: PreparedRestore): Promise<RestoreOutcome> {
@@ -146,57 +111,19 @@ async function inWorking<T>(
   }
 }
 
-/** In one transaction. A parameter that the role may not set is left out and reported; owner and grants are not negotiable. */
-async function applySettings(prepared: PreparedRestore, working: string): Promise<readonly string[]> {
-  const { admin, request, settings } = prepared;
-  const refused: string[] = [];
-  await admin.query('BEGIN');
-  try {
-    for (const { sql, about } of applySettingsStatements(settings, working, { owner: request.owner })) {
-      const optional = about.startsWith('parameter ') || about.startsWith('security label ');
-      if (!optional) await admin.query(sql);
-      else if (!(await attempt(admin, sql))) refused.push(about);
-    }
-    await admin.query('COMMIT');
-  } catch (error) {
-    await admin.query('ROLLBACK').catch(() => undefined);
-    throw error;
-  }
-  return refused.length === 0
-    ? []
-    : [`the server refused settings of the database, set them by hand: ${listed(refused)}`];
-}
-
-async function attempt(admin: Session, sql: string): Promise<boolean> {
-  await admin.query('SAVEPOINT setting');
-  try {
-    await admin.query(sql);
-    await admin.query('RELEASE SAVEPOINT setting');
-    return true;
-  } catch (error) {
-    if (toPgsiloError(error).code === 'source.unreachable' || toPgsiloError(error).code === 'aborted')
-      throw error;
-    await admin.query('ROLLBACK TO SAVEPOINT setting');
-    return false;
-  }
-}
-
 async function swapIn(prepared: PreparedRestore, working: string): Promise<void> {
   const { admin, names, context, restorer } = prepared;
   // Hours may have gone by since it was looked at.
-  const { problems } = await examineLive(admin, names.live, restorer.superuser);
-  const problem = problems[0];
-  if (problem)
-    throw new PgsiloError(
-      problem.code,
-      problem.message,
-      problem.hint === undefined ? {} : { hint: problem.hint },
-    );
-  await swapDatabases(admin, { working, live: names.live, kept: names.kept }, context);
+  throwProblems((await examineLive(admin, names.live, restorer.superuser)).problems);
+  const swap = [
+    { from: names.live, to: names.kept },
+    { from: working, to: names.live },
+  ];
+  await renameDatabases(admin, swap, context);
 }
 
 async function nameIt(prepared: PreparedRestore, working: string): Promise<void> {
-  const { admin, names } = prepared;
+  const { admin, names, context } = prepared;
   if (await databaseExists(admin, names.target)) {
     throw new PgsiloError(
       'restore.target-exists',
@@ -206,113 +133,5 @@ async function nameIt(prepared: PreparedRestore, working: string): Promise<void>
       },
     );
   }
-  await renameDatabase(admin, working, names.target);
-}
-
-async function finish(
-  prepared: PreparedRestore,
-  compared: string,
-  warnings: string[],
-): Promise<RestoreOutcome> {
-  const { request, names, admin } = prepared;
-  const target = names.target;
-  if (!prepared.swaps) {
-    const next = request.replace
-      ? ['The application can connect to it again.']
-      : [
-          `Look into it: psql ${shown(target)}`,
-          `Remove it when it is no longer needed: DROP DATABASE ${quoteIdentifier(target)};`,
-        ];
-    return { target, compared, warnings, next };
-  }
-  if (request.dropOld) {
-    try {
-      await request.step('drop the replaced database', () => dropDatabase(admin, names.kept));
-      return {
-        target,
-        compared,
-        warnings,
-        next: ['Applications that were connected reconnect by themselves or need a restart.'],
-      };
-    } catch (error) {
-      warnings.push(
-        `the replaced database could not be dropped and is kept as ${showName(names.kept)}: ${toPgsiloError(error).message}`,
-      );
-    }
-  }
-  return {
-    target,
-    compared,
-    kept: names.kept,
-    warnings,
-    next: [
-      'Applications that were connected reconnect by themselves or need a restart.',
-      `The replaced database is kept as ${showName(names.kept)}; when nobody misses it: DROP DATABASE ${quoteIdentifier(names.kept)};`,
-    ],
-  };
-}
-
-function shown(name: string): string {
-  return /^[A-Za-z0-9_]+$/.test(name) ? name : `with the database ${quoteIdentifier(name)}`;
-}
-
-/** How long ending sessions and dropping the working database may take, in milliseconds. */
-const undoTimeout = 60_000;
-
-/** Removes what this restore made, also after an abort, and says so in the error. */
-async function undo(prepared: PreparedRestore, working: string, error: unknown): Promise<PgsiloError> {
-  const failure = asRestoreError(error);
-  const note = await removeWorking(prepared, working).catch((cleanupError: unknown) => {
-    prepared.context.log.warn('could not remove the unfinished copy', {
-      database: working,
-      error: toPgsiloError(cleanupError).message,
-    });
-    return `The unfinished copy may still be on ${describeServer(prepared.admin.settings)} as ${working}; the next restore removes it.`;
-  });
-  return new PgsiloError(
-    failure.code,
-    `${failure.message}${failure.message.endsWith('.') ? '' : '.'} ${note}`,
-    {
-      cause: error,
-      ...(failure.hint === undefined ? {} : { hint: failure.hint }),
-    },
-  );
-}
-
-async function removeWorking(prepared: PreparedRestore, working: string): Promise<string> {
-  const { names, applicationName, swaps } = prepared;
-  const admin = await openAdmin(
-    prepared.admin.settings,
-    names,
-    'pgsilo cleanup',
-    AbortSignal.timeout(undoTimeout),
-  );
-  try {
-    await terminateSessions(admin.settings, applicationName, undoTimeout).catch(() => 0);
-    // A connection that broke during COMMIT: the server has renamed it, and only we were not told.
-    if (
-      prepared.progress.naming &&
-      !(await databaseExists(admin, working)) &&
-      (await databaseExists(admin, swaps ? names.kept : names.target))
-    ) {
-      return `All of it had been done by then: ${showName(names.target)} is the restored database${swaps ? `, ${showName(names.kept)} the replaced one` : ''}.`;
-    }
-    await dropDatabase(admin, working);
-    return 'Nothing of it was left behind, and nothing else was changed.';
-  } finally {
-    await admin.close();
-  }
-}
-
-/** Errors of the server and of pg_restore speak of reading; here they are a restore's. */
-function asRestoreError(error: unknown): PgsiloError {
-  const known = toPgsiloError(error, 'restore.failed');
-  if (known.code === 'source.denied') return rename(known, 'restore.denied');
-  if (known.code.startsWith('source.') && known.code !== 'source.archive-invalid')
-    return rename(known, 'restore.failed');
-  return known;
-}
-
-function rename(error: PgsiloError, code: 'restore.denied' | 'restore.failed'): PgsiloError {
-  return new PgsiloError(code, error.message, { cause: error });
+  await renameDatabases(admin, [{ from: working, to: names.target }], context);
 }

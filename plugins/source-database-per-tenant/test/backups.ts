@@ -2,8 +2,15 @@ import { createReadStream } from 'node:fs';
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ArtifactView, BackupView, Context, RestoreOutcome, RestoreRequest, Unit, UnitFacts } from '@pgsilo/plugin';
-import { testContext } from '@pgsilo/testkit';
+import type {
+  ArtifactView,
+  BackupView,
+  RestoreOutcome,
+  RestoreRequest,
+  Unit,
+  UnitFacts,
+} from '@pgsilo/plugin';
+import { testContext, type TestContext } from '@pgsilo/testkit';
 import { options, type Options } from '../src/options.ts';
 import { prepareRestore } from '../src/restore.ts';
 import { createSetup, type SourceSetup } from '../src/setup.ts';
@@ -25,9 +32,18 @@ export function setupFor(url: string, more: Record<string, unknown> = {}): Sourc
 }
 
 /** Backs up a unit by the source itself. */
-export async function backUp(url: string, unit: Unit, id = '20261121T020000Z-7f3a9c', more: Record<string, unknown> = {}): Promise<TestBackup> {
+export async function backUp(
+  url: string,
+  unit: Unit,
+  id = '20261121T020000Z-7f3a9c',
+  more: Record<string, unknown> = {},
+): Promise<TestBackup> {
   const context = testContext();
-  const source = createSource(options.parse({ connection: url, match: '*', ...more }), { pipeline: 'test', folder: tmpdir(), log: context.log });
+  const source = createSource(options.parse({ connection: url, match: '*', ...more }), {
+    pipeline: 'test',
+    folder: tmpdir(),
+    log: context.log,
+  });
   const folder = await mkdtemp(join(tmpdir(), 'pgsilo-backup-'));
   const artifacts: { name: string; format: ArtifactView['format'] }[] = [];
   let facts: UnitFacts | undefined;
@@ -48,7 +64,12 @@ export async function backUp(url: string, unit: Unit, id = '20261121T020000Z-7f3
 
 /** A backup of a database that {@link backUp} left in a folder, seen from another process. */
 export function backupIn(folder: string, name: string, id = '20261121T020000Z-7f3a9c'): Promise<TestBackup> {
-  const facts: UnitFacts = { status: 'good', snapshotAt: '2026-11-21T02:00:00Z', server: { version: '0' }, tool: 'pg_dump' };
+  const facts: UnitFacts = {
+    status: 'good',
+    snapshotAt: '2026-11-21T02:00:00Z',
+    server: { version: '0' },
+    tool: 'pg_dump',
+  };
   return viewOf(folder, database(name), id, facts, [
     { name: 'database.dump', format: 'pg-custom' },
     { name: 'settings.json', format: 'json' },
@@ -85,7 +106,10 @@ async function viewOf(
   }; // prettier-ignore
 }
 
-export function request(backup: BackupView, more: Partial<RestoreRequest> = {}): RestoreRequest & { readonly steps: string[] } {
+export function request(
+  backup: BackupView,
+  more: Partial<RestoreRequest> = {},
+): RestoreRequest & { readonly steps: string[] } {
   const steps: string[] = [];
   return {
     backup, replace: false, dropOld: false, jobs: 2, owner: true, ...more, steps,
@@ -97,11 +121,19 @@ export function request(backup: BackupView, more: Partial<RestoreRequest> = {}):
 }
 
 /** Prepares, runs and closes a restore. */
-export async function restore(setup: SourceSetup, wanted: RestoreRequest, context: Context = testContext()): Promise<RestoreOutcome> {
-  const restoration = await prepareRestore(setup, wanted, context);
+export async function restore(
+  setup: SourceSetup,
+  wanted: RestoreRequest,
+  context: TestContext = testContext(),
+): Promise<RestoreOutcome> {
   try {
-    return await restoration.run();
+    const restoration = await prepareRestore(setup, wanted, context);
+    try {
+      return await restoration.run();
+    } finally {
+      await restoration.close();
+    }
   } finally {
-    await restoration.close();
+    await context.dispose();
   }
 }

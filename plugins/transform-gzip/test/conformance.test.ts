@@ -10,7 +10,7 @@ describeTransform('gzip', async () => ({
   traits: plugin.traits,
 }));
 
-describeTransform('gzip of the smallest blocks, with little memory', async () => ({
+describeTransform('gzip of the smallest blocks', async () => ({
   transform: await plugin.create(plugin.options.parse({ level: 1, blockSize: '64KiB' }), setup),
   traits: plugin.traits,
   largeBytes: 3_000_000,

@@ -13,6 +13,8 @@ export class RunProgress {
   #done = 0;
   #failed = 0;
   #bytesDone = 0;
+  #estimated = 0;
+  #estimatedDone = 0;
 
   constructor(now: number) {
     this.#startedAt = now;
@@ -20,11 +22,16 @@ export class RunProgress {
   }
 
   apply(event: RunEvent, now: number): void {
-    if (event.type === 'planned') this.#units = event.units;
+    if (event.type === 'planned') {
+      this.#units = event.units;
+      this.#failed += event.missing.length;
+      this.#estimated = event.estimatedBytes;
+    }
     if (event.type === 'job-started') this.#running.set(event.job, new Rate(event.job.bytes, now));
     if (event.type === 'job-retry') this.#running.delete(event.job);
     if (event.type !== 'job-finished') return;
     this.#running.delete(event.job);
+    this.#estimatedDone += event.job.estimatedBytes ?? 0;
     for (const unit of event.units) {
       if (unit.status === 'failed') this.#failed += 1;
       else this.#done += 1;
@@ -78,11 +85,12 @@ export class RunProgress {
     return bytes;
   }
 
-  /** By units, and only when enough of them are done to say anything: the largest go first, so it rather ends sooner. */
+  /** By the estimated bytes, and only when enough of them are done to say anything. */
   #left(elapsed: number): number | undefined {
-    const ended = this.#done + this.#failed;
-    if (this.#units === undefined || ended < 5 || ended >= this.#units || elapsed < 5000) return undefined;
-    return (elapsed / ended) * (this.#units - ended);
+    let done = this.#estimatedDone;
+    for (const job of this.#running.keys()) done += Math.min(job.bytes, job.estimatedBytes ?? 0);
+    const share = this.#estimated === 0 ? 0 : done / this.#estimated;
+    return share < 0.05 || share >= 1 || elapsed < 5000 ? undefined : (elapsed / share) * (1 - share);
   }
 }
 

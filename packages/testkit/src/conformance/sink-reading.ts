@@ -75,11 +75,11 @@ export const sinkReadingChecks: readonly SinkCheck[] = [
     },
     async ({ sink, prefix, context }) => {
       const key = `${prefix}large`;
-      const bytes = 48 * mebibyte;
+      const bytes = 32 * mebibyte;
       await sink.put(key, randomBody(bytes), artifact, context);
-      const before = heldBytes();
-      const most = Math.min(context.memory, 8 * mebibyte) + 8 * mebibyte;
-      const own = { ...context, memory: Math.min(context.memory, 8 * mebibyte), scratch: () => context.scratch() };
+      const before = await heldBytes();
+      const own = { ...context, memory: Math.min(context.memory, 4 * mebibyte), scratch: () => context.scratch() };
+      const most = own.memory + 8 * mebibyte;
       let read = 0;
       let paused = 0;
       for await (const chunk of sink.get(key, undefined, own)) {
@@ -87,12 +87,12 @@ export const sinkReadingChecks: readonly SinkCheck[] = [
         read += chunk.length;
         if (first || (read > bytes / 2 && paused < 2)) {
           paused += 1;
-          await sleep(200);
-          const grown = heldBytes() - before;
-          if (grown > most) broken(`while its reader paused, get held ${Math.round(grown / mebibyte)} MiB of an object of 48 MiB`);
+          await sleep(100);
+          const grown = (await heldBytes()) - before;
+          if (grown > most) broken(`while its reader paused, get held ${Math.round(grown / mebibyte)} MiB of an object of 32 MiB`);
         }
       }
-      if (read === 0) broken('nothing was read of an object of 48 MiB');
+      if (read === 0) broken('nothing was read of an object of 32 MiB');
     },
   ),
   sinkCheck(

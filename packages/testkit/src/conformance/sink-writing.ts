@@ -8,10 +8,12 @@ const artifact = { kind: 'artifact' } as const;
 /** An abort that takes longer is not prompt; milliseconds. */
 const prompt = 5_000;
 
+/** By what error is another check's concern. */
 async function mustBeAbsent({ sink, context }: SinkUnderCheck, key: string, when: string): Promise<void> {
   mustEqual(await keysUnder(sink, key, context), [], `keys listed ${when}`);
-  await mustReject(sink.stat(key, context), 'sink.not-found', `stat ${when}`);
-  await mustReject(collect(sink.get(key, undefined, context)), 'sink.not-found', `get ${when}`);
+  if ('value' in (await settle(sink.stat(key, context)))) broken(`stat finds an object ${when}`);
+  const read = await settle(collect(sink.get(key, undefined, context)));
+  if ('value' in read && read.value.length > 0) broken(`get gives ${read.value.length} bytes ${when}`);
 }
 
 async function mustRoundTrip({ sink, prefix, context }: SinkUnderCheck, bytes: number): Promise<void> {

@@ -66,7 +66,7 @@ export const transformFaithfulChecks: readonly TransformCheck[] = [
     },
     async (subject) => {
       const bodies = await Promise.all([1, 2, 3].map((seed) => collect(dumpLikeBody(300_000, seed))));
-      const encoded = await Promise.all(bodies.map((body) => encodeBytes(subject, inOddChunks(bodyOf(body)))));
+      const encoded = await Promise.all(bodies.map((body) => encodeBytes(subject, bodyOf(body.subarray(0, 70_000), body.subarray(70_000)))));
       const decoded = await Promise.all(encoded.map(({ bytes, parameters }) => decodeBytes(subject, bytes, parameters)));
       decoded.forEach((seen, index) => {
         if (!seen.equals(bodies[index]!)) broken(`body ${index + 1} of 3 came back as another`);

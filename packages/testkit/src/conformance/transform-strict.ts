@@ -89,7 +89,8 @@ export const transformStrictChecks: readonly TransformCheck[] = [
       for (let from = 0; from < places.length - 1; from += 1) {
         for (const width of [1, 2]) {
           const [start, end, next] = [places[from], places[from + width], places[from + 2 * width]];
-          if (start === undefined || end === undefined) continue;
+          // Without its last piece it would be cut, which is another check's concern.
+          if (start === undefined || end === undefined || end === bytes.length) continue;
           const [before, piece, after] = [bytes.subarray(0, start), bytes.subarray(start, end), bytes.subarray(end)];
           const where = `from byte ${start} to ${end}`;
           await mustRefuse(subject, Buffer.concat([before, after]), large, `without what stands ${where}`);

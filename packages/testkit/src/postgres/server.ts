@@ -91,7 +91,8 @@ export async function startPostgres(options: StartOptions = {}): Promise<Throwaw
       ...identity,
       cwd: folder,
       env,
-      detached: owner !== process.pid,
+      // A terminal's Ctrl-C is for the commands that are tried on the server, not for the server.
+      detached: true,
       stdio: ['ignore', output, output],
     });
     closeSync(output);

@@ -1,0 +1,43 @@
+import { afterAll, describe, expect, test } from 'vitest';
+import { runChecks, sinkChecks } from '../src/conformance/index.ts';
+import type { SinkFactory } from '../src/conformance/index.ts';
+import { memorySinkTraits, testContext } from '../src/index.ts';
+import { brokenSinks, fakeKeysPerPage, fakeLargeBytes, fakeSecret, leaks } from './broken-sinks.ts';
+
+async function failuresOf(factory: SinkFactory): Promise<string[]> {
+  const failures: string[] = [];
+  for await (const { name, status } of runChecks(sinkChecks, factory, testContext())) {
+    if (status === 'failed') failures.push(name);
+  }
+  return failures;
+}
+
+afterAll(() => {
+  for (const end of leaks) end();
+});
+
+describe('a sink that breaks one promise fails that check and no other', () => {
+  test.each(brokenSinks.map((broken) => [broken.does, broken.fails, broken] as const))('%s: %s', async (_does, fails, broken) => {
+    const failures = await failuresOf(async () => ({
+      sink: broken.make(),
+      traits: memorySinkTraits,
+      secrets: [fakeSecret],
+      largeBytes: fakeLargeBytes,
+      keysPerPage: fakeKeysPerPage,
+    }));
+    expect(failures).toEqual([fails]);
+  });
+
+  test('every check has a fake that fails it', () => {
+    const proved = new Set(brokenSinks.map((broken) => broken.fails));
+    expect(sinkChecks.map((check) => check.name).filter((name) => !proved.has(name))).toEqual([]);
+  });
+
+  test('names are unique, and promise and reason are sentences', () => {
+    expect(new Set(sinkChecks.map((check) => check.name)).size).toBe(sinkChecks.length);
+    for (const { promise, reason } of sinkChecks) {
+      expect(promise).toMatch(/^\S.*\.$/);
+      expect(reason).toMatch(/^\S.*\.$/);
+    }
+  });
+});
