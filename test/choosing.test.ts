@@ -40,7 +40,11 @@ describe('choosing what to back up', () => {
     const document = (await pgsiloOk(['backup', file, '--json', ...flags], at)).json();
     const id: string = document['runs'][0].report.units[0].backup;
     const [newest] = (await pgsiloOk(['list', file, 'acme', '--json'], at)).json()['backups'];
-    expect(newest).toMatchObject({ backup: id, labels: { release: '2.4.0' }, pin: { reason: 'before 2.4.0' } });
+    expect(newest).toMatchObject({
+      backup: id,
+      labels: { release: '2.4.0' },
+      pin: { reason: 'before 2.4.0' },
+    });
     await pgsiloOk(['unpin', file, 'acme', id], at);
     const [unpinned] = (await pgsiloOk(['list', file, 'acme', '--json'], at)).json()['backups'];
     expect(unpinned).not.toHaveProperty('pin');
@@ -51,12 +55,19 @@ describe('choosing what to back up', () => {
     try {
       const plan = await pgsilo(['plan', file, '--json'], at);
       expect(plan.exit).toBe(1);
-      expect(plan.json()['missing']).toMatchObject([{ unit: 'gone', error: { code: 'source.unit-missing' } }]);
+      expect(plan.json()['missing']).toMatchObject([
+        { unit: 'gone', error: { code: 'source.unit-missing' } },
+      ]);
       const run = await pgsilo(['backup', file, '--json', '--where', 'plan=demo'], at);
       expect(run.exit).toBe(1);
       const units = run.json()['runs'][0].report.units;
-      expect(units.find((unit: any) => unit.unit === 'gone')).toMatchObject({ status: 'failed', error: { code: 'source.unit-missing' } });
-      const others = units.filter((unit: any) => unit.unit !== 'gone').map((unit: any) => [unit.unit, unit.status]);
+      expect(units.find((unit: any) => unit.unit === 'gone')).toMatchObject({
+        status: 'failed',
+        error: { code: 'source.unit-missing' },
+      });
+      const others = units
+        .filter((unit: any) => unit.unit !== 'gone')
+        .map((unit: any) => [unit.unit, unit.status]);
       expect(others.toSorted()).toEqual([
         ['initech', 'good'],
         ['umbrella', 'good'],

@@ -56,7 +56,10 @@ describe('the demo', () => {
     expect(prelude).toMatch(/^export PATH=/);
     expect(commands).toHaveLength(5);
     for (const command of commands) {
-      const { exitCode, all } = await execa('sh', ['-e', '-c', `${prelude}\n${command}`], { all: true, reject: false });
+      const { exitCode, all } = await execa('sh', ['-e', '-c', `${prelude}\n${command}`], {
+        all: true,
+        reject: false,
+      });
       expect(exitCode, `${command}\n${all}`).toBe(0);
       expect(all.trim(), command).not.toBe('');
     }
@@ -67,7 +70,9 @@ describe('the demo', () => {
     await until(
       'nothing of the demo runs',
       async () => {
-        const left = readdirSync(servers).filter((name) => name.startsWith('pgsilo-pg-') && ownerOf(name) === demo.pid);
+        const left = readdirSync(servers).filter(
+          (name) => name.startsWith('pgsilo-pg-') && ownerOf(name) === demo.pid,
+        );
         return (await processesWith(folder)).length === 0 && left.length === 0;
       },
       10,
@@ -92,7 +97,10 @@ describe('the demo', () => {
     try {
       await until('the demo keeps its server', () => demo.said().includes('until you press Ctrl-C'), 90);
       const second = start();
-      expect(await second.result).toMatchObject({ exit: 1, output: expect.stringContaining('another demo uses') });
+      expect(await second.result).toMatchObject({
+        exit: 1,
+        output: expect.stringContaining('another demo uses'),
+      });
       await expectThatCommandsWork(demo.said());
     } finally {
       demo.kill('SIGINT');
@@ -105,14 +113,18 @@ describe('the demo', () => {
     ['the set-up', 'A throwaway PostgreSQL server', 130],
     ['a backup', '$ pgsilo backup', 130],
     ['a restore', '$ pgsilo restore', 130],
-  ])('leaves nothing running when it is interrupted during %s', async (_, words, status) => {
-    const demo = start();
-    await until(`the demo says ${words}`, () => demo.said().includes(words), 60);
-    demo.kill('SIGINT');
-    const { exit, output } = await demo.result;
-    expect(exit, output).toBe(status);
-    await expectNothingRunning(demo);
-  }, 90_000);
+  ])(
+    'leaves nothing running when it is interrupted during %s',
+    async (_, words, status) => {
+      const demo = start();
+      await until(`the demo says ${words}`, () => demo.said().includes(words), 60);
+      demo.kill('SIGINT');
+      const { exit, output } = await demo.result;
+      expect(exit, output).toBe(status);
+      await expectNothingRunning(demo);
+    },
+    90_000,
+  );
 
   it('leaves nothing running when it is killed', async () => {
     const demo = start();

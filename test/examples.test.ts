@@ -43,9 +43,15 @@ describe('examples/database-per-tenant', () => {
     const rows = await server.query('vigia_master', 'SELECT db_name, subdominio FROM clientes_saas');
     for (const { db_name: database, subdominio } of rows) {
       await server.query('postgres', `CREATE DATABASE ${database}`);
-      await server.query(database, `CREATE TABLE facts AS SELECT i, '${subdominio} ' || i AS fact FROM generate_series(1, 50) i`);
+      await server.query(
+        database,
+        `CREATE TABLE facts AS SELECT i, '${subdominio} ' || i AS fact FROM generate_series(1, 50) i`,
+      );
     }
-    const disks = { VIGIA_BACKUPS: join(server.folder, 'backups'), VIGIA_SECOND_DISK: join(server.folder, 'second') };
+    const disks = {
+      VIGIA_BACKUPS: join(server.folder, 'backups'),
+      VIGIA_SECOND_DISK: join(server.folder, 'second'),
+    };
     at = { cwd: folder, env: { VIGIA_URL: server.url, ...disks } };
   });
   afterAll(async () => server?.stop());
@@ -54,7 +60,10 @@ describe('examples/database-per-tenant', () => {
     await pgsiloOk(['validate', ...files], at);
     for (const [name, units] of Object.entries(classes)) {
       const plan = (await pgsiloOk(['plan', `${name}.yaml`, '--json'], at)).json();
-      expect(plan['jobs'].flatMap((job: any) => job.units.map((unit: any) => unit.unit)).toSorted(), name).toEqual(units);
+      expect(
+        plan['jobs'].flatMap((job: any) => job.units.map((unit: any) => unit.unit)).toSorted(),
+        name,
+      ).toEqual(units);
     }
   });
 
@@ -91,11 +100,15 @@ describe('examples/ci', () => {
   afterAll(async () => server?.stop());
 
   /** A checkout of a repository that holds the example's files. */
-  const checkout = (name: string): { cwd: string; env: Record<string, string>; values: Record<string, string>; stubs: string[] } => {
+  const checkout = (
+    name: string,
+  ): { cwd: string; env: Record<string, string>; values: Record<string, string>; stubs: string[] } => {
     const cwd = join(server.folder, name);
     mkdirSync(cwd);
     cpSync(folder, cwd, { recursive: true });
-    writeFileSync(join(cwd, 'migrate-and-deploy.sh'), '#!/bin/sh\necho deployed > deployed.txt\n', { mode: 0o755 });
+    writeFileSync(join(cwd, 'migrate-and-deploy.sh'), '#!/bin/sh\necho deployed > deployed.txt\n', {
+      mode: 0o755,
+    });
     return {
       cwd,
       env: { VIGIA_BACKUPS: join(cwd, 'backups') },
@@ -149,6 +162,13 @@ describe('examples/ci', () => {
     expect(results.at(-1)).toMatchObject({ name: 'Back up before anything is changed', exit: 3 });
     expect(existsSync(join(place.cwd, 'deployed.txt'))).toBe(false);
     expect(existsSync(join(place.cwd, 'deployment.json'))).toBe(false);
-    expect((await pgsilo(['list', 'pipeline.yaml'], { cwd: place.cwd, env: { ...place.env, VIGIA_URL: server.url } })).exit).toBe(0);
+    expect(
+      (
+        await pgsilo(['list', 'pipeline.yaml'], {
+          cwd: place.cwd,
+          env: { ...place.env, VIGIA_URL: server.url },
+        })
+      ).exit,
+    ).toBe(0);
   });
 });

@@ -29,8 +29,12 @@ describe('a sink that fails in the middle of a run', () => {
     expect(result.exit).toBe(1);
     const { report } = result.json()['runs'][0];
     expect(report.status).toBe('partial');
-    expect(report.units.some((unit: any) => unit.sinks.some((sink: any) => sink.error?.code === 'sink.full'))).toBe(true);
-    const verified = (await pgsiloOk(['verify', file, '--level', 'decode', '--sink', 'local', '--json'], at)).json();
+    expect(
+      report.units.some((unit: any) => unit.sinks.some((sink: any) => sink.error?.code === 'sink.full')),
+    ).toBe(true);
+    const verified = (
+      await pgsiloOk(['verify', file, '--level', 'decode', '--sink', 'local', '--json'], at)
+    ).json();
     expect(verified['checked']).toHaveLength(4);
   });
 

@@ -44,7 +44,10 @@ describe('a fleet of tenant databases', () => {
   it('is listed with labels, and shown with the commands to restore it by hand', async () => {
     const { backups } = (await pgsiloOk(['list', file, '--json'], at)).json<{ backups: any[] }>();
     expect(backups.map(({ unit }) => unit).toSorted()).toEqual(everyUnit);
-    expect(backups.find(({ unit }) => unit === 'initech')).toMatchObject({ status: 'good', unitLabels: { plan: 'demo' } });
+    expect(backups.find(({ unit }) => unit === 'initech')).toMatchObject({
+      status: 'good',
+      unitLabels: { plan: 'demo' },
+    });
     const shown = await pgsiloOk(['show', file, 'acme'], at);
     expect(shown.stdout).toContain('sha256sum -c');
     expect(shown.stdout).toMatch(/zstd -d.* < database\.dump\.zst \| pg_restore /);
@@ -102,7 +105,10 @@ describe('a fleet of tenant databases', () => {
     expect(result.exit).toBe(3);
     expect(result.stderr).toContain('source.denied');
     expect(result.all.match(/password authentication failed/g)).toHaveLength(1);
-    const everything = [result, await pgsilo(['backup', file, '--json', '--log-level', 'debug'], { ...at, env })];
+    const everything = [
+      result,
+      await pgsilo(['backup', file, '--json', '--log-level', 'debug'], { ...at, env }),
+    ];
     for (const { all } of everything) {
       expect(all).not.toContain('wrong-password-77');
       expect(all).not.toContain(server.password);

@@ -20,7 +20,11 @@ describe('a run that meets another one, or its end', () => {
     await createFleet(server, tenants.slice(0, 3));
     at = { cwd: server.folder, env: { VIGIA_URL: server.url } };
     file = writePipeline(server, { more: 'scratch: ./scratch' });
-    uncounted = writePipeline(server, { name: 'uncounted', source: '  fingerprint: none', more: 'scratch: ./scratch' });
+    uncounted = writePipeline(server, {
+      name: 'uncounted',
+      source: '  fingerprint: none',
+      more: 'scratch: ./scratch',
+    });
   });
   afterEach(async () => {
     open.run?.kill('SIGKILL');
@@ -50,7 +54,10 @@ describe('a run that meets another one, or its end', () => {
 
   const objects = async (pipeline = file): Promise<string[]> => {
     const found: string[] = [];
-    for await (const entry of glob(`store/${pipeline.replace('.yaml', '')}/**`, { cwd: server.folder, withFileTypes: true })) {
+    for await (const entry of glob(`store/${pipeline.replace('.yaml', '')}/**`, {
+      cwd: server.folder,
+      withFileTypes: true,
+    })) {
       if (entry.isFile()) found.push(join(entry.parentPath, entry.name));
     }
     return found.sort();
@@ -59,35 +66,51 @@ describe('a run that meets another one, or its end', () => {
   it.each([
     ['SIGINT', 'while it waits for a lock'],
     ['SIGTERM', 'while pg_dump runs'],
-  ] as const)('ends at %s %s with 130: nothing half-committed, nothing left running', async (signal, moment) => {
-    const pipeline = moment === 'while pg_dump runs' ? uncounted : file;
-    const run = await standStill(pipeline);
-    await until('the other units are stored', async () => {
-      const all = await objects(pipeline);
-      return ['acme', 'initech'].every((unit) => all.some((key) => key.includes(`/${unit}/`) && key.endsWith('/manifest.json')));
-    });
-    const dumps = (await processesWith(`port='${server.port}'`)).filter(({ command }) => command.includes('globex_db'));
-    expect(dumps).toHaveLength(pipeline === file ? 0 : 1);
-    for (const { command } of dumps) expect(command).not.toContain(server.password);
+  ] as const)(
+    'ends at %s %s with 130: nothing half-committed, nothing left running',
+    async (signal, moment) => {
+      const pipeline = moment === 'while pg_dump runs' ? uncounted : file;
+      const run = await standStill(pipeline);
+      await until('the other units are stored', async () => {
+        const all = await objects(pipeline);
+        return ['acme', 'initech'].every((unit) =>
+          all.some((key) => key.includes(`/${unit}/`) && key.endsWith('/manifest.json')),
+        );
+      });
+      const dumps = (await processesWith(`port='${server.port}'`)).filter(({ command }) =>
+        command.includes('globex_db'),
+      );
+      expect(dumps).toHaveLength(pipeline === file ? 0 : 1);
+      for (const { command } of dumps) expect(command).not.toContain(server.password);
 
-    run.kill(signal);
-    const result = await run.result;
-    expect(result.exit).toBe(130);
-    const { report } = result.json()['runs'][0];
-    expect(report.status).toBe('aborted');
-    const stored = report.units.filter((unit: any) => unit.status === 'good').map((unit: any) => unit.unit);
-    expect(stored).not.toContain('globex');
+      run.kill(signal);
+      const result = await run.result;
+      expect(result.exit).toBe(130);
+      const { report } = result.json()['runs'][0];
+      expect(report.status).toBe('aborted');
+      const stored = report.units.filter((unit: any) => unit.status === 'good').map((unit: any) => unit.unit);
+      expect(stored).not.toContain('globex');
 
-    // A server looks for its client every two seconds while it waits for a lock.
-    await until('no session of pgsilo is left', async () => (await server.sessionsOfPgsilo()).length === 0, 4);
-    expect(await processesWith(`port='${server.port}'`)).toEqual([]);
-    const left = (await objects(pipeline)).filter((key) => key.includes(report.run) && key.includes('/units/'));
-    const units = new Set(left.map((key) => key.split('/units/')[1]!.split('/')[0]));
-    expect(units).not.toContain('globex');
-    for (const unit of units) expect(left.some((key) => key.includes(`/${unit}/`) && key.endsWith('/manifest.json'))).toBe(true);
-    expect(await readdir(join(server.folder, 'scratch')).catch(() => [])).toEqual([]);
-    expect((await pgsiloOk(['verify', pipeline, '--level', 'decode', '--json'], at)).json()['status']).toBe('ok');
-  });
+      // A server looks for its client every two seconds while it waits for a lock.
+      await until(
+        'no session of pgsilo is left',
+        async () => (await server.sessionsOfPgsilo()).length === 0,
+        4,
+      );
+      expect(await processesWith(`port='${server.port}'`)).toEqual([]);
+      const left = (await objects(pipeline)).filter(
+        (key) => key.includes(report.run) && key.includes('/units/'),
+      );
+      const units = new Set(left.map((key) => key.split('/units/')[1]!.split('/')[0]));
+      expect(units).not.toContain('globex');
+      for (const unit of units)
+        expect(left.some((key) => key.includes(`/${unit}/`) && key.endsWith('/manifest.json'))).toBe(true);
+      expect(await readdir(join(server.folder, 'scratch')).catch(() => [])).toEqual([]);
+      expect((await pgsiloOk(['verify', pipeline, '--level', 'decode', '--json'], at)).json()['status']).toBe(
+        'ok',
+      );
+    },
+  );
 
   it('keeps a second run out with 3 and says who runs since when', async () => {
     await standStill(file);
@@ -116,10 +139,15 @@ describe('a run that meets another one, or its end', () => {
     await run.result;
     await open.migration!.query('ROLLBACK');
     for (const path of manifests) expect(JSON.parse(readFileSync(path, 'utf8'))).toHaveProperty('checksum');
-    await until('the server has ended the sessions', async () => (await server.sessionsOfPgsilo()).length === 0);
+    await until(
+      'the server has ended the sessions',
+      async () => (await server.sessionsOfPgsilo()).length === 0,
+    );
     await pgsiloOk(['backup', file], at);
     const all = await objects();
-    const folders = new Set(all.filter((key) => key.includes('/units/')).map((key) => key.slice(0, key.lastIndexOf('/'))));
+    const folders = new Set(
+      all.filter((key) => key.includes('/units/')).map((key) => key.slice(0, key.lastIndexOf('/'))),
+    );
     for (const folder of folders) expect(all).toContain(`${folder}/manifest.json`);
   });
 });

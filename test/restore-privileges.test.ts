@@ -28,7 +28,10 @@ describe('restoring as a role that is not superuser', () => {
     file = writePipeline(server);
     await pgsiloOk(['backup', file], at);
     await server.query('globex_db', 'CREATE EXTENSION dblink');
-    await server.query('globex_db', `CREATE FUNCTION app.c_function() RETURNS integer LANGUAGE internal AS 'pg_backend_pid'`);
+    await server.query(
+      'globex_db',
+      `CREATE FUNCTION app.c_function() RETURNS integer LANGUAGE internal AS 'pg_backend_pid'`,
+    );
     await pgsiloOk(['backup', file, '--only', 'globex'], at);
   });
   afterAll(async () => server?.stop());
@@ -38,7 +41,10 @@ describe('restoring as a role that is not superuser', () => {
     const call = ['restore', file, 'acme', '--no-owner', '--to', 'acme_mine', '--json'];
     await pgsiloOk(call, { ...at, env });
     expect(await contentOf(server, 'acme_mine')).toEqual(await contentOf(server, 'acme_db'));
-    const [row] = await server.query('postgres', `SELECT pg_get_userbyid(datdba) AS owner FROM pg_database WHERE datname = 'acme_mine'`);
+    const [row] = await server.query(
+      'postgres',
+      `SELECT pg_get_userbyid(datdba) AS owner FROM pg_database WHERE datname = 'acme_mine'`,
+    );
     expect(row).toEqual({ owner: 'restorer' });
   });
 
@@ -46,14 +52,20 @@ describe('restoring as a role that is not superuser', () => {
     const env = { VIGIA_URL: urlAs('member') };
     await pgsiloOk(['restore', file, 'acme', '--to', 'acme_theirs'], { ...at, env });
     expect(await contentOf(server, 'acme_theirs')).toEqual(await contentOf(server, 'acme_db'));
-    const [row] = await server.query('acme_theirs', `SELECT tableowner FROM pg_tables WHERE tablename = 'orders'`);
+    const [row] = await server.query(
+      'acme_theirs',
+      `SELECT tableowner FROM pg_tables WHERE tablename = 'orders'`,
+    );
     expect(row).toEqual({ tableowner: ownerRole });
   });
 
   it('names what would need a superuser before it starts', async () => {
     const before = await server.databases();
     const env = { VIGIA_URL: urlAs('restorer') };
-    const result = await pgsilo(['restore', file, 'globex', '--no-owner', '--to', 'globex_mine'], { ...at, env });
+    const result = await pgsilo(['restore', file, 'globex', '--no-owner', '--to', 'globex_mine'], {
+      ...at,
+      env,
+    });
     expect(result.exit).toBe(3);
     expect(result.stderr).toContain('restore.denied');
     expect(result.stderr).toMatch(/dblink/);

@@ -58,7 +58,9 @@ describe('putting a backup in place of the live database', () => {
 
   it('drops the old one with --drop-old', async () => {
     await server.query('acme_db', 'TRUNCATE app.orders');
-    const report = (await pgsiloOk(['restore', file, 'acme', '--replace', '--drop-old', '--yes', '--json'], at)).json();
+    const report = (
+      await pgsiloOk(['restore', file, 'acme', '--replace', '--drop-old', '--yes', '--json'], at)
+    ).json();
     expect(report).not.toHaveProperty('kept');
     await expectWhole();
     expect(await server.databases()).toEqual(['acme_db', 'globex_db', 'postgres', 'vigia_master']);
@@ -121,9 +123,12 @@ class Clients {
     while (this.#going) {
       try {
         client ??= await this.#server.session('acme_db');
-        const { rows } = await client.query('SELECT (SELECT count(*) FROM app.customers) AS customers, (SELECT count(*) FROM app.events) AS events');
+        const { rows } = await client.query(
+          'SELECT (SELECT count(*) FROM app.customers) AS customers, (SELECT count(*) FROM app.events) AS events',
+        );
         const { customers, events } = rows[0];
-        if (events !== '3000' || !['0', '300'].includes(customers)) this.#torn.push(`${customers} customers, ${events} events`);
+        if (events !== '3000' || !['0', '300'].includes(customers))
+          this.#torn.push(`${customers} customers, ${events} events`);
         else if (customers === '0') this.#reads.old += 1;
         else this.#reads.fresh += 1;
         await sleep(5);

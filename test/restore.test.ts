@@ -24,7 +24,10 @@ describe('restoring one tenant', () => {
     };
     original = await textOf(server, 'acme_db');
     older = await backup();
-    await server.query('acme_db', `INSERT INTO app.customers (name, mail) VALUES ('late', 'late@example.com')`);
+    await server.query(
+      'acme_db',
+      `INSERT INTO app.customers (name, mail) VALUES ('late', 'late@example.com')`,
+    );
     newer = await backup();
   });
   afterAll(async () => {
@@ -53,7 +56,9 @@ describe('restoring one tenant', () => {
     const [, first] = (await pgsiloOk(['list', file, 'acme', '--json'], at)).json()['backups'];
     expect(first.backup).toBe(older);
     const time = new Date(new Date(first.snapshotAt).getTime() + 1).toISOString();
-    const { target, backup } = (await pgsiloOk(['restore', file, 'acme', '--before', time, '--to', 'early', '--json'], at)).json();
+    const { target, backup } = (
+      await pgsiloOk(['restore', file, 'acme', '--before', time, '--to', 'early', '--json'], at)
+    ).json();
     expect(backup).toBe(older);
     expect(await textOf(server, target)).toBe(original);
     const byId = (await pgsiloOk(['restore', file, 'acme', '--backup', older, '--json'], at)).json();
@@ -72,7 +77,9 @@ describe('restoring one tenant', () => {
   it('brings back one table with all that belongs to it, and refuses a name that matches nothing', async () => {
     const call = ['restore', file, 'acme', '--table', 'app.customers', '--to', 'only_customers', '--json'];
     const { target } = (await pgsiloOk(call, at)).json();
-    const wanted = (await contentOf(server, 'acme_db')).filter((line) => line.startsWith('"app"."customers" '));
+    const wanted = (await contentOf(server, 'acme_db')).filter((line) =>
+      line.startsWith('"app"."customers" '),
+    );
     expect(await contentOf(server, target)).toEqual(wanted);
     const describeTable = `SELECT
       (SELECT array_agg(conname || ' ' || pg_get_constraintdef(oid) ORDER BY conname) FROM pg_constraint WHERE conrelid = 'app.customers'::regclass) AS constraints,
@@ -90,7 +97,10 @@ describe('restoring one tenant', () => {
   });
 
   it('names missing roles on another server, then restores them from @globals and the tenant after them', async () => {
-    const lacking = await pgsilo(['restore', file, 'acme', '--to-server', 'env:OTHER_URL', '--to', 'acme_db'], at);
+    const lacking = await pgsilo(
+      ['restore', file, 'acme', '--to-server', 'env:OTHER_URL', '--to', 'acme_db'],
+      at,
+    );
     expect(lacking.exit).toBe(3);
     expect(lacking.stderr).toContain('restore.roles-missing');
     expect(lacking.stderr).toContain('vigia_owner');
@@ -113,7 +123,10 @@ describe('restoring one tenant', () => {
     const bare = await startServer();
     try {
       const env = { ...at.env, OTHER_URL: bare.url };
-      await pgsiloOk(['restore', file, 'acme', '--to-server', 'env:OTHER_URL', '--no-owner', '--to', 'acme'], { ...at, env });
+      await pgsiloOk(
+        ['restore', file, 'acme', '--to-server', 'env:OTHER_URL', '--no-owner', '--to', 'acme'],
+        { ...at, env },
+      );
       expect(await contentOf(bare, 'acme')).toEqual(await contentOf(server, 'acme_db'));
     } finally {
       await bare.stop();

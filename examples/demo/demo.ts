@@ -63,7 +63,10 @@ async function perform(folder: string): Promise<void> {
   await stage.pgsilo('plan', 'vigia.yaml');
 
   stage.step('Back up all tenants, the registry and the roles');
-  const before = { damaged: await fleet.content(damaged.database), dropped: await fleet.content(dropped.database) };
+  const before = {
+    damaged: await fleet.content(damaged.database),
+    dropped: await fleet.content(dropped.database),
+  };
   await stage.pgsilo('backup', 'vigia.yaml');
 
   stage.step('What is there now?');
@@ -74,14 +77,19 @@ async function perform(folder: string): Promise<void> {
 
   stage.step('Two accidents');
   const lost = await fleet.deleteWithoutWhere(damaged.database, 'ocorrencias');
-  stage.act(`In ${damaged.database}: DELETE FROM ocorrencias;   (without WHERE: ${lost.toLocaleString('en')} rows are gone)`);
+  stage.act(
+    `In ${damaged.database}: DELETE FROM ocorrencias;   (without WHERE: ${lost.toLocaleString('en')} rows are gone)`,
+  );
   await fleet.drop(dropped.database);
   stage.act(`On the server: DROP DATABASE ${dropped.database};`);
   const after = await fleet.content(damaged.database);
-  if (after.hash === before.damaged.hash || (await fleet.exists(dropped.database))) throw new Error('the accidents did nothing');
+  if (after.hash === before.damaged.hash || (await fleet.exists(dropped.database)))
+    throw new Error('the accidents did nothing');
 
   stage.step('Restore both');
-  stage.say('The damaged one is replaced while the application is connected; what was live is kept beside it:');
+  stage.say(
+    'The damaged one is replaced while the application is connected; what was live is kept beside it:',
+  );
   await stage.pgsilo('restore', 'vigia.yaml', damaged.unit, '--replace', '--yes');
   stage.say('\nThe dropped one gets its old name back:');
   await stage.pgsilo('restore', 'vigia.yaml', dropped.unit, '--to', dropped.database);
@@ -97,8 +105,12 @@ async function perform(folder: string): Promise<void> {
 async function setUp(stage: Stage, folder: string): Promise<Fleet> {
   const { signal } = interruption;
   const began = performance.now();
-  stage.say(paint('bold', 'A throwaway PostgreSQL server with a registry and 12 tenants, for this demo alone'));
-  server = await startPostgres({ settings: { shared_buffers: '128MB', maintenance_work_mem: '128MB', max_wal_size: '4GB' } });
+  stage.say(
+    paint('bold', 'A throwaway PostgreSQL server with a registry and 12 tenants, for this demo alone'),
+  );
+  server = await startPostgres({
+    settings: { shared_buffers: '128MB', maintenance_work_mem: '128MB', max_wal_size: '4GB' },
+  });
   signal.throwIfAborted();
   // Nothing needs an orderly end yet: whatever fills a database is cut off.
   const cut = (): void => void server?.kill();
@@ -110,12 +122,15 @@ async function setUp(stage: Stage, folder: string): Promise<Fleet> {
   writeFileSync(join(folder, 'vigia.yaml'), pipelineText(folder));
   const size = (await fleet.bytes()) / 1e6;
   const seconds = (performance.now() - began) / 1000;
-  stage.say(`PostgreSQL ${server.major} on port ${server.port}, ${size.toFixed(0)} MB, ready in ${seconds.toFixed(1)} s`);
+  stage.say(
+    `PostgreSQL ${server.major} on port ${server.port}, ${size.toFixed(0)} MB, ready in ${seconds.toFixed(1)} s`,
+  );
   return fleet;
 }
 
 function compare(stage: Stage, database: string, before: Content, now: Content): void {
-  const rows = (content: Content): string => `${content.tables} tables, ${content.rows.toLocaleString('en')} rows, ${content.hash}`;
+  const rows = (content: Content): string =>
+    `${content.tables} tables, ${content.rows.toLocaleString('en')} rows, ${content.hash}`;
   stage.say(`  ${database}\n    before  ${rows(before)}\n    now     ${rows(now)}`);
   if (before.hash !== now.hash) throw new Error(`${database} is not what it was`);
   stage.good(`${database} is what it was`);

@@ -32,7 +32,11 @@ export class Fleet {
     await this.#run(database, tenantSql(Math.round(readings * scale)));
     await this.#run('postgres', `GRANT CONNECT ON DATABASE ${name} TO vigia_app`);
     await this.#run('postgres', `ALTER DATABASE ${name} SET timezone = 'America/Sao_Paulo'`);
-    await this.#run('vigia_master', 'INSERT INTO clientes_saas (db_name, subdominio, plan) VALUES ($1, $2, $3)', [database, unit, plan]);
+    await this.#run(
+      'vigia_master',
+      'INSERT INTO clientes_saas (db_name, subdominio, plan) VALUES ($1, $2, $3)',
+      [database, unit, plan],
+    );
   }
 
   /** What an operator does at the wrong moment. */
@@ -52,7 +56,10 @@ export class Fleet {
 
   /** Bytes of the tenants' databases and the registry's. */
   async bytes(): Promise<number> {
-    const { rows } = await this.#run('postgres', `SELECT sum(pg_database_size(oid))::float8 AS bytes FROM pg_database WHERE datname LIKE 'vigia\\_%'`);
+    const { rows } = await this.#run(
+      'postgres',
+      `SELECT sum(pg_database_size(oid))::float8 AS bytes FROM pg_database WHERE datname LIKE 'vigia\\_%'`,
+    );
     return rows[0].bytes;
   }
 
@@ -65,7 +72,9 @@ export class Fleet {
     try {
       const hash = createHash('sha256');
       let rows = 0;
-      const { rows: tables } = await client.query(`SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`);
+      const { rows: tables } = await client.query(
+        `SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`,
+      );
       for (const { name } of tables) {
         const table = pg.escapeIdentifier(name);
         const { rows: found } = await client.query(

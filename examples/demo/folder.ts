@@ -1,4 +1,14 @@
-import { accessSync, chmodSync, constants, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -12,10 +22,13 @@ export function makeDemoFolder(wanted: string): string {
   const folder = isWritable(wanted) ? wanted : mkdtempSync(join(tmpdir(), 'pgsilo-demo-'));
   if (existsSync(folder) && folder === wanted) {
     if (!existsSync(join(folder, markFile)) || readFileSync(join(folder, markFile), 'utf8') !== mark) {
-      throw new Error(`${folder} was not made by the demo, and is left alone; remove it or choose another with --folder`);
+      throw new Error(
+        `${folder} was not made by the demo, and is left alone; remove it or choose another with --folder`,
+      );
     }
     const pid = Number(readText(join(folder, runningFile)));
-    if (pid > 0 && isRunning(pid)) throw new Error(`another demo uses ${folder} (process ${pid}); end it with Ctrl-C first`);
+    if (pid > 0 && isRunning(pid))
+      throw new Error(`another demo uses ${folder} (process ${pid}); end it with Ctrl-C first`);
     rmSync(folder, { recursive: true, force: true });
   }
   mkdirSync(folder, { recursive: true, mode: 0o700 });

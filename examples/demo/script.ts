@@ -35,7 +35,10 @@ export function afterwards(shown: string, folder: string, keeps: boolean): strin
     ...commands.map((command) => `  ${command}`),
   ];
   if (!keeps) {
-    lines.push('', 'The server is stopped and gone. `npm run demo -- --keep` leaves it running until Ctrl-C,');
+    lines.push(
+      '',
+      'The server is stopped and gone. `npm run demo -- --keep` leaves it running until Ctrl-C,',
+    );
     lines.push('with five commands for it.');
   }
   return lines.join('\n');

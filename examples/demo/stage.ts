@@ -49,10 +49,15 @@ export class Stage {
     const line = `pgsilo ${parameters.join(' ')}`;
     this.say(paint('bold', `$ ${line}`));
     const env = { ...process.env, PATH: `${binFolder}${delimiter}${process.env['PATH'] ?? ''}` };
-    const child = spawn('pgsilo', parameters, { cwd: this.#folder, env, stdio: ['ignore', 'inherit', 'inherit'] });
+    const child = spawn('pgsilo', parameters, {
+      cwd: this.#folder,
+      env,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
     const { status, signal } = await this.#end(child);
     this.#signal.throwIfAborted();
-    if (status !== 0) throw new Error(`step ${this.#step} failed: \`${line}\` ended with ${signal ?? status}`);
+    if (status !== 0)
+      throw new Error(`step ${this.#step} failed: \`${line}\` ended with ${signal ?? status}`);
   }
 
   #end(child: ChildProcess): Promise<{ status: number | null; signal: NodeJS.Signals | null }> {
@@ -65,7 +70,9 @@ export class Stage {
     const onAbort = (): void => void interrupt();
     this.#signal.addEventListener('abort', onAbort, { once: true });
     return new Promise((resolve, reject) => {
-      child.once('error', (error) => reject(new Error(`pgsilo could not be started: ${error.message}`, { cause: error })));
+      child.once('error', (error) =>
+        reject(new Error(`pgsilo could not be started: ${error.message}`, { cause: error })),
+      );
       child.once('exit', (status, signal) => {
         this.#signal.removeEventListener('abort', onAbort);
         resolve({ status, signal });

@@ -8,11 +8,17 @@ export async function textOf(server: TestServer, database: string): Promise<stri
     `${server.bin}/pg_dump`,
     ['--no-password', '--restrict-key=x', `--dbname=dbname='${database.replaceAll(/['\\]/g, '\\$&')}'`],
     {
-      env: { PGHOST: server.host, PGPORT: String(server.port), PGUSER: server.user, PGPASSWORD: server.password },
+      env: {
+        PGHOST: server.host,
+        PGPORT: String(server.port),
+        PGUSER: server.user,
+        PGPASSWORD: server.password,
+      },
       maxBuffer: 500e6,
     },
   );
-  if (!stdout.includes('PostgreSQL database dump complete')) throw new Error(`pg_dump of ${database} is not whole`);
+  if (!stdout.includes('PostgreSQL database dump complete'))
+    throw new Error(`pg_dump of ${database} is not whole`);
   return stdout;
 }
 

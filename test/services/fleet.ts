@@ -34,7 +34,10 @@ export const appRole = 'vigia "app"';
 
 /** Makes the roles, a registry and the tenants' databases. */
 export async function createFleet(server: TestServer, fleet: readonly Tenant[] = tenants): Promise<void> {
-  await server.query('postgres', `CREATE ROLE ${ownerRole}; CREATE ROLE ${pg.escapeIdentifier(appRole)} LOGIN PASSWORD 'app-secret-5180'`);
+  await server.query(
+    'postgres',
+    `CREATE ROLE ${ownerRole}; CREATE ROLE ${pg.escapeIdentifier(appRole)} LOGIN PASSWORD 'app-secret-5180'`,
+  );
   await server.query('postgres', 'CREATE DATABASE vigia_master');
   await server.query(
     'vigia_master',
@@ -43,7 +46,10 @@ export async function createFleet(server: TestServer, fleet: readonly Tenant[] =
   for (const tenant of fleet) await createTenant(server, tenant);
 }
 
-export async function createTenant(server: TestServer, { unit, database, plan, rows }: Tenant): Promise<void> {
+export async function createTenant(
+  server: TestServer,
+  { unit, database, plan, rows }: Tenant,
+): Promise<void> {
   const name = pg.escapeIdentifier(database);
   await server.query('postgres', `CREATE DATABASE ${name} OWNER ${ownerRole}`);
   await server.query(database, tenantSql(appRole, ownerRole, rows));
@@ -71,7 +77,12 @@ export interface PipelineOptions {
 
 /** Writes a pipeline file for the fleet and returns its name; the connection comes from VIGIA_URL. */
 export function writePipeline(server: TestServer, options: PipelineOptions = {}): string {
-  const { name = 'vigia', source = '', sinks = `  - { use: local, path: ./store/${options.name ?? 'vigia'} }`, more = '' } = options;
+  const {
+    name = 'vigia',
+    source = '',
+    sinks = `  - { use: local, path: ./store/${options.name ?? 'vigia'} }`,
+    more = '',
+  } = options;
   const file = `${name}.yaml`;
   writeFileSync(
     join(server.folder, file),

@@ -27,7 +27,9 @@ const foreign = /^(PG|PGSILO_|VITEST|NODE_|FORCE_COLOR$|NO_COLOR$)/;
 export function cleanEnvironment(more: CallOptions['env'] = {}): Record<string, string> {
   const own = Object.entries(process.env).filter(([name]) => !foreign.test(name));
   const all = { ...Object.fromEntries(own), PATH: `${bin}:${process.env['PATH'] ?? ''}`, ...more };
-  return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined));
+  return Object.fromEntries(
+    Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
 }
 
 /** A call that goes on. */

@@ -13,5 +13,7 @@ export async function processesWith(text: string): Promise<RunningProcess[]> {
     .map((line) => /^\s*(\d+)\s+(.*)$/s.exec(line))
     .filter((match) => match !== null)
     .map((match) => ({ pid: Number(match[1]), command: match[2]! }))
-    .filter(({ pid, command }) => pid !== process.pid && command.includes(text) && !command.startsWith('ps -A'));
+    .filter(
+      ({ pid, command }) => pid !== process.pid && command.includes(text) && !command.startsWith('ps -A'),
+    );
 }

@@ -8,7 +8,11 @@ import pg from 'pg';
 /** A throwaway server with short ways to run SQL on it, and a folder for files of a test. */
 export interface TestServer extends ThrowawayPostgres {
   readonly folder: string;
-  query<Row extends object = Record<string, any>>(database: string, sql: string, values?: readonly unknown[]): Promise<Row[]>;
+  query<Row extends object = Record<string, any>>(
+    database: string,
+    sql: string,
+    values?: readonly unknown[],
+  ): Promise<Row[]>;
   /** A session that stays open until `end()`. */
   session(database: string, user?: { readonly name: string; readonly password: string }): Promise<pg.Client>;
   databases(): Promise<string[]>;
@@ -43,7 +47,10 @@ export async function startServer(options: StartOptions = {}): Promise<TestServe
     session,
     query,
     async databases() {
-      const rows = await query('postgres', 'SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1');
+      const rows = await query(
+        'postgres',
+        'SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1',
+      );
       return rows.map((row) => row['datname'] as string);
     },
     async sessionsOfPgsilo() {
@@ -62,7 +69,11 @@ export async function startServer(options: StartOptions = {}): Promise<TestServe
 }
 
 /** Waits until `found` returns something true; throws with `what` after `seconds`. */
-export async function until<Found>(what: string, found: () => Promise<Found> | Found, seconds = 20): Promise<NonNullable<Found>> {
+export async function until<Found>(
+  what: string,
+  found: () => Promise<Found> | Found,
+  seconds = 20,
+): Promise<NonNullable<Found>> {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
     const value = await found();

@@ -61,10 +61,9 @@ describe('progress of a run', () => {
       progress.apply({ type: 'job-started', job: each, attempt: 1 }, begin);
       progress.apply({ type: 'job-finished', job: each, units: [unit(each.id, { status })] }, begin + 1000);
     };
-    for (let index = 0; index < 4; index += 1) finish(index);
     expect(progress.draw({ columns: 99, rows: 9 }, begin + 6000, style)[0]).not.toContain('left');
-    finish(4);
-    finish(5);
+    for (let index = 0; index < 6; index += 1) finish(index);
+    expect(progress.draw({ columns: 99, rows: 9 }, begin + 4000, style)[0]).not.toContain('left');
     const [line] = progress.draw({ columns: 99, rows: 9 }, begin + 6000, style);
     expect(line).toMatch(/^6 of 12 units, 1 failed · 6\.0 kB · .* · 0:06 · about 6\.0 s left$/);
   });

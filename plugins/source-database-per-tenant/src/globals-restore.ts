@@ -114,8 +114,8 @@ function sqlOf(statement: GlobalStatement, superuser: boolean): string {
     : statement.sql.slice(0, statement.tokens[granted]!.start - statement.tokens[0]!.start);
 }
 
-/** A new role lacks these anyway, and saying so takes a superuser. */
-const saidByDefault = ['NOSUPERUSER', 'NOREPLICATION', 'NOBYPASSRLS'];
+/** A new role lacks these anyway, and saying so takes a superuser, or a role that has them itself. */
+const saidByDefault = ['NOSUPERUSER', 'NOREPLICATION', 'NOBYPASSRLS', 'NOCREATEDB', 'NOCREATEROLE'];
 
 function attributesSql(statement: GlobalStatement): string {
   const { sql, tokens } = statement;

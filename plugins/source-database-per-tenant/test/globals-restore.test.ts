@@ -105,7 +105,7 @@ test('a role that may create roles restores plain ones; what it may not is refus
     expect(await sql(third, 'postgres', `SELECT rolname FROM (${attributes}) AS a`)).toEqual([
       { rolname: 'maker' },
     ]);
-    await sql(server, 'postgres', 'ALTER ROLE admin NOSUPERUSER NOREPLICATION NOBYPASSRLS');
+    await sql(server, 'postgres', 'ALTER ROLE admin NOSUPERUSER NOREPLICATION NOBYPASSRLS NOCREATEDB');
     const modest = await backUp(server.url, globalsUnit);
     const outcome = await restore(setupFor(server.url), request(modest, asMaker));
     await modest.remove();
