@@ -17,7 +17,7 @@ describe('choosing what to back up', () => {
   afterAll(async () => server?.stop());
 
   const unitsOf = async (parameters: string[]): Promise<string[]> => {
-    const document = (await pgsiloOk(['backup', file, '--json', ...parameters], at)).json();
+    const document = (await pgsiloOk(['backup', file, '--json', ...parameters], at)).json<any>();
     return document['runs'][0].report.units.map((unit: any) => unit.unit).toSorted();
   };
 
@@ -37,16 +37,16 @@ describe('choosing what to back up', () => {
 
   it('labels and pins a backup before a deployment', async () => {
     const flags = ['--only', 'acme', '--label', 'release=2.4.0', '--pin', 'before 2.4.0'];
-    const document = (await pgsiloOk(['backup', file, '--json', ...flags], at)).json();
+    const document = (await pgsiloOk(['backup', file, '--json', ...flags], at)).json<any>();
     const id: string = document['runs'][0].report.units[0].backup;
-    const [newest] = (await pgsiloOk(['list', file, 'acme', '--json'], at)).json()['backups'];
+    const [newest] = (await pgsiloOk(['list', file, 'acme', '--json'], at)).json<any>()['backups'];
     expect(newest).toMatchObject({
       backup: id,
       labels: { release: '2.4.0' },
       pin: { reason: 'before 2.4.0' },
     });
     await pgsiloOk(['unpin', file, 'acme', id], at);
-    const [unpinned] = (await pgsiloOk(['list', file, 'acme', '--json'], at)).json()['backups'];
+    const [unpinned] = (await pgsiloOk(['list', file, 'acme', '--json'], at)).json<any>()['backups'];
     expect(unpinned).not.toHaveProperty('pin');
   });
 
@@ -55,12 +55,12 @@ describe('choosing what to back up', () => {
     try {
       const plan = await pgsilo(['plan', file, '--json'], at);
       expect(plan.exit).toBe(1);
-      expect(plan.json()['missing']).toMatchObject([
+      expect(plan.json<any>()['missing']).toMatchObject([
         { unit: 'gone', error: { code: 'source.unit-missing' } },
       ]);
       const run = await pgsilo(['backup', file, '--json', '--where', 'plan=demo'], at);
       expect(run.exit).toBe(1);
-      const units = run.json()['runs'][0].report.units;
+      const units = run.json<any>()['runs'][0].report.units;
       expect(units.find((unit: any) => unit.unit === 'gone')).toMatchObject({
         status: 'failed',
         error: { code: 'source.unit-missing' },
@@ -80,7 +80,7 @@ describe('choosing what to back up', () => {
   it('warns in the plan of a database that the registry does not know', async () => {
     await server.query('postgres', 'CREATE DATABASE forgotten');
     try {
-      const plan = (await pgsiloOk(['plan', file, '--json'], at)).json();
+      const plan = (await pgsiloOk(['plan', file, '--json'], at)).json<any>();
       expect(plan['warnings'].join('\n')).toMatch(/not backed up: .*forgotten/);
     } finally {
       await server.query('postgres', 'DROP DATABASE forgotten');

@@ -16,8 +16,8 @@ describe('every pipeline file of the examples', () => {
     for await (const name of glob('*/*.yaml', { cwd: examples })) {
       const file = join(examples, name);
       const [, schema] = /^# yaml-language-server: \$schema=(\S+)\n/.exec(readFileSync(file, 'utf8')) ?? [];
-      expect(schema, name).toBeDefined();
-      expect(existsSync(resolve(dirname(file), schema!)), name).toBe(true);
+      const found = schema !== undefined && existsSync(resolve(dirname(file), schema));
+      expect({ name, found }).toEqual({ name, found: true });
       count += 1;
     }
     expect(count).toBeGreaterThanOrEqual(6);
@@ -40,7 +40,10 @@ describe('examples/database-per-tenant', () => {
     server = await startServer();
     await server.query('postgres', 'CREATE DATABASE vigia_master');
     await server.query('vigia_master', readFileSync(join(folder, 'registry.sql'), 'utf8'));
-    const rows = await server.query('vigia_master', 'SELECT db_name, subdominio FROM clientes_saas');
+    const rows = await server.query<{ db_name: string; subdominio: string }>(
+      'vigia_master',
+      'SELECT db_name, subdominio FROM clientes_saas',
+    );
     for (const { db_name: database, subdominio } of rows) {
       await server.query('postgres', `CREATE DATABASE ${database}`);
       await server.query(
@@ -59,16 +62,14 @@ describe('examples/database-per-tenant', () => {
   it('is valid, and each class has its own tenants', async () => {
     await pgsiloOk(['validate', ...files], at);
     for (const [name, units] of Object.entries(classes)) {
-      const plan = (await pgsiloOk(['plan', `${name}.yaml`, '--json'], at)).json();
-      expect(
-        plan['jobs'].flatMap((job: any) => job.units.map((unit: any) => unit.unit)).toSorted(),
-        name,
-      ).toEqual(units);
+      const plan = (await pgsiloOk(['plan', `${name}.yaml`, '--json'], at)).json<any>();
+      const planned = plan['jobs'].flatMap((job: any) => job.units.map((unit: any) => unit.unit));
+      expect({ name, units: planned.toSorted() }).toEqual({ name, units });
     }
   });
 
   it('is backed up by one command, and a tenant of each class comes back', async () => {
-    const document = (await pgsiloOk(['backup', ...files, '--json'], at)).json();
+    const document = (await pgsiloOk(['backup', ...files, '--json'], at)).json<any>();
     expect(document['runs'].map((run: any) => run.report.status)).toEqual(['ok', 'ok', 'ok', 'ok']);
     for (const [file, unit, database] of [
       ['master.yaml', 'sul', 'vigia_sul'],
@@ -76,7 +77,7 @@ describe('examples/database-per-tenant', () => {
       ['demo.yaml', 'trial-1', 'vigia_trial_1'],
       ['legacy.yaml', 'velha', 'vigia_velha'],
     ] as const) {
-      const { target } = (await pgsiloOk(['restore', file, unit, '--json'], at)).json();
+      const { target } = (await pgsiloOk(['restore', file, unit, '--json'], at)).json<any>();
       expect(await contentOf(server, target)).toEqual(await contentOf(server, database));
     }
   });
@@ -148,7 +149,7 @@ describe('examples/ci', () => {
     expect(manifest.release).toBe('v2.4.0');
     const { unit, backup } = manifest.backups.find((one: any) => one.unit === 'acme');
     const at = { cwd: place.cwd, env: { ...place.env, VIGIA_URL: server.url } };
-    const [listed] = (await pgsiloOk(['list', 'pipeline.yaml', unit, '--json'], at)).json()['backups'];
+    const [listed] = (await pgsiloOk(['list', 'pipeline.yaml', unit, '--json'], at)).json<any>()['backups'];
     expect(listed).toMatchObject({ backup, labels: { release: 'v2.4.0' }, pin: { reason: 'before v2.4.0' } });
     await pgsiloOk(['restore', 'pipeline.yaml', unit, '--backup', backup], at);
   });

@@ -27,14 +27,14 @@ describe('a sink that fails in the middle of a run', () => {
     const file = pipeline('strict', true);
     const result = await pgsilo(['backup', file, '--json'], at);
     expect(result.exit).toBe(1);
-    const { report } = result.json()['runs'][0];
+    const { report } = result.json<any>()['runs'][0];
     expect(report.status).toBe('partial');
     expect(
       report.units.some((unit: any) => unit.sinks.some((sink: any) => sink.error?.code === 'sink.full')),
     ).toBe(true);
     const verified = (
       await pgsiloOk(['verify', file, '--level', 'decode', '--sink', 'local', '--json'], at)
-    ).json();
+    ).json<any>();
     expect(verified['checked']).toHaveLength(4);
   });
 
@@ -43,7 +43,7 @@ describe('a sink that fails in the middle of a run', () => {
     const result = await pgsilo(['backup', file], at);
     expect(result.exit).toBe(0);
     expect(result.all).toMatch(/full/);
-    const verified = (await pgsiloOk(['verify', file, '--sink', 'local', '--json'], at)).json();
+    const verified = (await pgsiloOk(['verify', file, '--sink', 'local', '--json'], at)).json<any>();
     expect(verified['status']).toBe('ok');
   });
 
@@ -51,7 +51,9 @@ describe('a sink that fails in the middle of a run', () => {
     const file = writePipeline(server, { name: 'alone', sinks: `  - { use: "${fullSink}", name: full }` });
     const result = await pgsilo(['backup', file, '--json'], at);
     expect([1, 3]).toContain(result.exit);
-    expect(result.json()['runs'][0].report.units.every((unit: any) => unit.status === 'failed')).toBe(true);
+    expect(result.json<any>()['runs'][0].report.units.every((unit: any) => unit.status === 'failed')).toBe(
+      true,
+    );
     expect(await server.sessionsOfPgsilo()).toEqual([]);
   });
 });

@@ -86,7 +86,7 @@ describe('a run that meets another one, or its end', () => {
       run.kill(signal);
       const result = await run.result;
       expect(result.exit).toBe(130);
-      const { report } = result.json()['runs'][0];
+      const { report } = result.json<any>()['runs'][0];
       expect(report.status).toBe('aborted');
       const stored = report.units.filter((unit: any) => unit.status === 'good').map((unit: any) => unit.unit);
       expect(stored).not.toContain('globex');
@@ -106,9 +106,9 @@ describe('a run that meets another one, or its end', () => {
       for (const unit of units)
         expect(left.some((key) => key.includes(`/${unit}/`) && key.endsWith('/manifest.json'))).toBe(true);
       expect(await readdir(join(server.folder, 'scratch')).catch(() => [])).toEqual([]);
-      expect((await pgsiloOk(['verify', pipeline, '--level', 'decode', '--json'], at)).json()['status']).toBe(
-        'ok',
-      );
+      expect(
+        (await pgsiloOk(['verify', pipeline, '--level', 'decode', '--json'], at)).json<any>()['status'],
+      ).toBe('ok');
     },
   );
 
@@ -129,7 +129,7 @@ describe('a run that meets another one, or its end', () => {
     expect((await first.result).exit).toBe(0);
     const result = await second.result;
     expect(result.exit).toBe(0);
-    expect(result.json()['runs'][0].report.status).toBe('ok');
+    expect(result.json<any>()['runs'][0].report.status).toBe('ok');
   });
 
   it('is cleaned up after SIGKILL by the next run', async () => {

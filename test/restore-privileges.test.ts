@@ -4,7 +4,7 @@ import { createFleet, ownerRole, tenants, writePipeline } from './services/fleet
 import { pgsilo, pgsiloOk, type CallOptions } from './services/pgsilo.ts';
 import { startServer, type TestServer } from './services/server.ts';
 
-describe('restoring as a role that is not superuser', () => {
+describe('working as a role that is not superuser', () => {
   let server: TestServer;
   let at: CallOptions;
   let file: string;
@@ -36,7 +36,23 @@ describe('restoring as a role that is not superuser', () => {
   });
   afterAll(async () => server?.stop());
 
-  it('works with --no-owner for a role that may create databases', async () => {
+  it('backs up everything, and doctor says what is lacking', async () => {
+    await server.query(
+      'postgres',
+      `CREATE ROLE blind LOGIN PASSWORD 'secret-of-role-9';
+       CREATE ROLE reader LOGIN BYPASSRLS PASSWORD 'secret-of-role-9' IN ROLE pg_read_all_data, ${ownerRole};`,
+    );
+    const blind = await pgsilo(['doctor', file], { ...at, env: { VIGIA_URL: urlAs('blind') } });
+    expect(blind.exit).toBe(1);
+    expect(blind.stdout).toMatch(/failed +.*(acme_db|clientes_saas|vigia_master)/);
+    const reader = { ...at, env: { VIGIA_URL: urlAs('reader') } };
+    expect((await pgsiloOk(['doctor', file, '--json'], reader)).json()).toMatchObject({ status: 'ok' });
+    await pgsiloOk(['backup', file, '--only', 'acme', '--only', '@globals'], reader);
+    const { target } = (await pgsiloOk(['restore', file, 'acme', '--json'], at)).json<{ target: string }>();
+    expect(await contentOf(server, target)).toEqual(await contentOf(server, 'acme_db'));
+  });
+
+  it('restores with --no-owner for a role that may create databases', async () => {
     const env = { VIGIA_URL: urlAs('restorer') };
     const call = ['restore', file, 'acme', '--no-owner', '--to', 'acme_mine', '--json'];
     await pgsiloOk(call, { ...at, env });
@@ -48,7 +64,7 @@ describe('restoring as a role that is not superuser', () => {
     expect(row).toEqual({ owner: 'restorer' });
   });
 
-  it('keeps the owners for a role that is a member of them', async () => {
+  it('restores with the owners for a role that is a member of them', async () => {
     const env = { VIGIA_URL: urlAs('member') };
     await pgsiloOk(['restore', file, 'acme', '--to', 'acme_theirs'], { ...at, env });
     expect(await contentOf(server, 'acme_theirs')).toEqual(await contentOf(server, 'acme_db'));

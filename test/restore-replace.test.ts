@@ -42,7 +42,9 @@ describe('putting a backup in place of the live database', () => {
     const clients = new Clients(server);
     clients.start(6);
     await sleep(300);
-    const report = (await pgsiloOk(['restore', file, 'acme', '--replace', '--yes', '--json'], at)).json();
+    const report = (
+      await pgsiloOk(['restore', file, 'acme', '--replace', '--yes', '--json'], at)
+    ).json<any>();
     await sleep(300);
     const { reads, torn } = await clients.stop();
     expect(report).toMatchObject({ target: 'acme_db' });
@@ -60,7 +62,7 @@ describe('putting a backup in place of the live database', () => {
     await server.query('acme_db', 'TRUNCATE app.orders');
     const report = (
       await pgsiloOk(['restore', file, 'acme', '--replace', '--drop-old', '--yes', '--json'], at)
-    ).json();
+    ).json<any>();
     expect(report).not.toHaveProperty('kept');
     await expectWhole();
     expect(await server.databases()).toEqual(['acme_db', 'globex_db', 'postgres', 'vigia_master']);
@@ -68,7 +70,8 @@ describe('putting a backup in place of the live database', () => {
 
   it('takes the place of a database that was dropped', async () => {
     await server.query('postgres', 'DROP DATABASE acme_db');
-    await pgsiloOk(['restore', file, 'acme', '--replace', '--yes'], at);
+    const { all } = await pgsiloOk(['restore', file, 'acme', '--replace', '--yes'], at);
+    expect(all).not.toContain('acme_db_before');
     await expectWhole();
   });
 

@@ -1,3 +1,5 @@
+import { execa } from 'execa';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { contentOf, settingsOf, textOf } from './services/equality.ts';
 import { createFleet, tenants, writePipeline } from './services/fleet.ts';
@@ -19,7 +21,7 @@ describe('restoring one tenant', () => {
     at = { cwd: server.folder, env: { VIGIA_URL: server.url, OTHER_URL: other.url } };
     file = writePipeline(server, { source: '  fingerprint: content' });
     const backup = async (): Promise<string> => {
-      const document = (await pgsiloOk(['backup', file, '--json'], at)).json();
+      const document = (await pgsiloOk(['backup', file, '--json'], at)).json<any>();
       return document['runs'][0].report.run;
     };
     original = await textOf(server, 'acme_db');
@@ -36,7 +38,7 @@ describe('restoring one tenant', () => {
   });
 
   it('goes into a new database whose name says where it came from', async () => {
-    const { target } = (await pgsiloOk(['restore', file, 'acme', '--json'], at)).json();
+    const { target } = (await pgsiloOk(['restore', file, 'acme', '--json'], at)).json<any>();
     expect(target).toBe(`acme_db_restored_${newer.toLowerCase().replaceAll(/[^a-z0-9]+/g, '_')}`);
     expect(await textOf(server, target)).toBe(await textOf(server, 'acme_db'));
   });
@@ -53,15 +55,15 @@ describe('restoring one tenant', () => {
   });
 
   it('finds the backup before a time, and one by its id', async () => {
-    const [, first] = (await pgsiloOk(['list', file, 'acme', '--json'], at)).json()['backups'];
+    const [, first] = (await pgsiloOk(['list', file, 'acme', '--json'], at)).json<any>()['backups'];
     expect(first.backup).toBe(older);
     const time = new Date(new Date(first.snapshotAt).getTime() + 1).toISOString();
     const { target, backup } = (
       await pgsiloOk(['restore', file, 'acme', '--before', time, '--to', 'early', '--json'], at)
-    ).json();
+    ).json<any>();
     expect(backup).toBe(older);
     expect(await textOf(server, target)).toBe(original);
-    const byId = (await pgsiloOk(['restore', file, 'acme', '--backup', older, '--json'], at)).json();
+    const byId = (await pgsiloOk(['restore', file, 'acme', '--backup', older, '--json'], at)).json<any>();
     expect(await contentOf(server, byId['target'])).toEqual(await contentOf(server, 'early'));
   });
 
@@ -76,7 +78,7 @@ describe('restoring one tenant', () => {
 
   it('brings back one table with all that belongs to it, and refuses a name that matches nothing', async () => {
     const call = ['restore', file, 'acme', '--table', 'app.customers', '--to', 'only_customers', '--json'];
-    const { target } = (await pgsiloOk(call, at)).json();
+    const { target } = (await pgsiloOk(call, at)).json<any>();
     const wanted = (await contentOf(server, 'acme_db')).filter((line) =>
       line.startsWith('"app"."customers" '),
     );
@@ -117,6 +119,37 @@ describe('restoring one tenant', () => {
     await app.end();
     const again = await pgsiloOk(['restore', file, '@globals', '--to-server', 'env:OTHER_URL'], at);
     expect(again.all).toMatch(/vigia_owner|exist/);
+  });
+
+  it('works without pgsilo, by the commands that `show` prints', async () => {
+    const gzipped = writePipeline(server, { name: 'gzipped', transform: 'gzip' });
+    await pgsiloOk(['backup', gzipped, '--only', 'acme'], at);
+    const { byHand } = (await pgsiloOk(['show', gzipped, 'acme', '--json'], at)).json<{ byHand: string[] }>();
+    const [, path] = /in a copy of (\S+)/.exec(byHand[0]!)!;
+    await server.query('postgres', 'CREATE DATABASE by_hand TEMPLATE template0');
+    const { exitCode, all } = await execa(
+      'sh',
+      ['-e', '-c', byHand.join('\n').replace('NEW_EMPTY_DATABASE', 'by_hand')],
+      {
+        cwd: join(server.folder, 'store/gzipped', path!),
+        env: {
+          ...{
+            PGHOST: server.host,
+            PGPORT: String(server.port),
+            PGUSER: server.user,
+            PGPASSWORD: server.password,
+          },
+          PATH: `${server.bin}:${process.env['PATH']}`,
+        },
+        all: true,
+        reject: false,
+      },
+    );
+    expect({ exitCode, all }).toMatchObject({
+      exitCode: 0,
+      all: expect.stringContaining('database.dump.gz: OK'),
+    });
+    expect(await contentOf(server, 'by_hand')).toEqual(await contentOf(server, 'acme_db'));
   });
 
   it('does without the roles with --no-owner', async () => {

@@ -98,7 +98,8 @@ async function perform(folder: string): Promise<void> {
   compare(stage, damaged.database, before.damaged, await fleet.content(damaged.database));
   compare(stage, dropped.database, before.dropped, await fleet.content(dropped.database));
 
-  stage.say(afterwards(relative(process.cwd(), folder) || '.', folder, options.keep));
+  const near = relative(process.cwd(), folder);
+  stage.say(afterwards(near.startsWith('..') ? folder : near || '.', folder, options.keep));
   if (options.keep) await keep(stage);
 }
 

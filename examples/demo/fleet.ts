@@ -45,6 +45,14 @@ export class Fleet {
     return rowCount ?? 0;
   }
 
+  /** A session of the application, as it is there when somebody restores. */
+  async application(database: string): Promise<{ lost(): boolean; end(): Promise<void> }> {
+    const client = await this.#connect(database);
+    let lost = false;
+    client.on('error', () => (lost = true));
+    return { lost: () => lost, end: () => client.end().catch(() => undefined) };
+  }
+
   async drop(database: string): Promise<void> {
     await this.#run('postgres', `DROP DATABASE ${pg.escapeIdentifier(database)}`);
   }

@@ -69,6 +69,8 @@ export interface PipelineOptions {
   readonly name?: string;
   /** Lines of YAML, indented by two spaces, added to the source. */
   readonly source?: string;
+  /** The transform's name; default zstd. */
+  readonly transform?: string;
   /** YAML of the sinks; default: a local folder beside the file. */
   readonly sinks?: string;
   /** More YAML at the top level. */
@@ -82,6 +84,7 @@ export function writePipeline(server: TestServer, options: PipelineOptions = {})
     source = '',
     sinks = `  - { use: local, path: ./store/${options.name ?? 'vigia'} }`,
     more = '',
+    transform = 'zstd',
   } = options;
   const file = `${name}.yaml`;
   writeFileSync(
@@ -95,7 +98,7 @@ source:
     query: SELECT db_name AS database, subdominio AS unit, plan FROM clientes_saas WHERE is_active
 ${source}
 transforms:
-  - use: zstd
+  - use: ${transform}
 sinks:
 ${sinks}
 limits: { backoff: 100ms }

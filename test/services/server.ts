@@ -8,6 +8,8 @@ import pg from 'pg';
 /** A throwaway server with short ways to run SQL on it, and a folder for files of a test. */
 export interface TestServer extends ThrowawayPostgres {
   readonly folder: string;
+  // What is in it is the test's to say.
+  // oxlint-disable-next-line typescript/no-explicit-any
   query<Row extends object = Record<string, any>>(
     database: string,
     sql: string,

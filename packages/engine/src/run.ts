@@ -44,7 +44,8 @@ export async function backup(pipeline: Pipeline, options: BackupOptions): Promis
     const run = newRunId(startedAt, randomBytes(3).toString('hex'));
     const observe = options.observe ?? (() => undefined);
     const lock = await takeRunLock(session, {
-      holder: `run ${run} on ${hostname()}, process ${process.pid}`,
+      // The host last: a source may have to cut this to what its server keeps (PostgreSQL: 51 bytes).
+      holder: `${run} pid ${process.pid} on ${hostname()}`,
       wait: options.wait ?? 0,
       onWaiting: (holder, since) => observe({ type: 'waiting', holder, since }),
     });

@@ -55,7 +55,10 @@ export async function* endlessBody(chunk: Uint8Array = Buffer.alloc(usualChunk, 
 }
 
 /** What another body gives, then this error instead of an end. */
-export async function* throwingBody(error: unknown, before: Body = bodyOf('what comes before an error')): Body {
+export async function* throwingBody(
+  error: unknown,
+  before: Body = bodyOf('what comes before an error'),
+): Body {
   yield* before;
   throw error;
 }

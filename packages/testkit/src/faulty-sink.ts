@@ -41,7 +41,12 @@ export function faultySink(sink: Sink, faults: readonly Fault[]): FaultySink {
     });
   }
 
-  async function simple<T>(on: SinkMethod, key: string, context: Context, call: () => Promise<T>): Promise<T> {
+  async function simple<T>(
+    on: SinkMethod,
+    key: string,
+    context: Context,
+    call: () => Promise<T>,
+  ): Promise<T> {
     const fault = faultOf(on, key);
     if (fault) await strike(fault, context);
     return call();
@@ -78,7 +83,8 @@ export function faultySink(sink: Sink, faults: readonly Fault[]): FaultySink {
 
 /** Returns only where a fault lets a call end early. */
 async function strike(fault: Fault, context: Context): Promise<void> {
-  if (fault.does === 'throw') throw fault.error ?? new PgsiloError('sink.unreachable', `a fault of the test on ${fault.on}`);
+  if (fault.does === 'throw')
+    throw fault.error ?? new PgsiloError('sink.unreachable', `a fault of the test on ${fault.on}`);
   if (fault.does !== 'stall') return;
   if (!context.signal.aborted) {
     await new Promise<void>((resolve) => {
@@ -111,7 +117,11 @@ async function* spoilt(body: Body, fault: Fault, context: Context): Body {
   if (!struck && fault.does !== 'alter') await strike(fault, context);
 }
 
-async function* spoiltList(found: AsyncIterable<ObjectInfo>, fault: Fault, context: Context): AsyncGenerator<ObjectInfo> {
+async function* spoiltList(
+  found: AsyncIterable<ObjectInfo>,
+  fault: Fault,
+  context: Context,
+): AsyncGenerator<ObjectInfo> {
   let left = fault.after ?? 0;
   for await (const one of found) {
     if (left === 0) {

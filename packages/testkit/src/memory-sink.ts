@@ -78,7 +78,8 @@ async function* read(
   throwIfAborted(context.signal);
   const { bytes } = find(objects, key);
   const end = range === undefined ? bytes.length : range.offset + range.length;
-  if (end > bytes.length) throw new PgsiloError('sink.corrupt', `${key} has ${bytes.length} bytes, ${end} were asked for`);
+  if (end > bytes.length)
+    throw new PgsiloError('sink.corrupt', `${key} has ${bytes.length} bytes, ${end} were asked for`);
   for (let at = range?.offset ?? 0; at < end; at += chunkBytes) {
     throwIfAborted(context.signal);
     // A copy: what a reader does with it must not reach the object.

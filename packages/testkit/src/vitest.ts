@@ -1,3 +1,4 @@
+/* oxlint-disable vitest/valid-title, vitest/expect-expect -- the checks bring titles and assertions with them */
 import { describe, test } from 'vitest';
 import { checkDeadline, runCheck } from './conformance/check.ts';
 import type { Check } from './conformance/check.ts';
@@ -26,7 +27,9 @@ function describeChecks<Factory>(title: string, checks: readonly Check<Factory>[
           const outcome = await runCheck(check, factory, context);
           if (outcome.status === 'waived') skip(outcome.message);
           if (outcome.status === 'failed') {
-            throw new Error(`${outcome.message}\n  promise: ${check.promise}\n  reason: ${check.reason}`, { cause: outcome.error });
+            throw new Error(`${outcome.message}\n  promise: ${check.promise}\n  reason: ${check.reason}`, {
+              cause: outcome.error,
+            });
           }
         } finally {
           await context.dispose();

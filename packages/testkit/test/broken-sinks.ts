@@ -84,7 +84,8 @@ const writing: readonly BrokenSink[] = [
   fake('body of many parts', 'loses the last part', (inner) => ({
     async put(key, ...rest) {
       const stored = await inner.put(key, ...rest);
-      if (stored.bytes > fakeLargeBytes) store(inner, key, inner.objects.get(key)!.bytes.subarray(0, fakeLargeBytes));
+      if (stored.bytes > fakeLargeBytes)
+        store(inner, key, inner.objects.get(key)!.bytes.subarray(0, fakeLargeBytes));
       return stored;
     },
   })),
@@ -142,7 +143,12 @@ const writing: readonly BrokenSink[] = [
   fake('body that throws', 'keeps what came before the error', (inner) => ({
     put(key, body, hint, context) {
       const chunks: Uint8Array[] = [];
-      return inner.put(key, recorded(body, chunks, context, () => store(inner, key, Buffer.concat(chunks))), hint, context);
+      return inner.put(
+        key,
+        recorded(body, chunks, context, () => store(inner, key, Buffer.concat(chunks))),
+        hint,
+        context,
+      );
     },
   })),
   fake('body that throws', 'takes an error for the end', (inner) => ({
@@ -246,14 +252,18 @@ const reading: readonly BrokenSink[] = [
   })),
   fake('ranges', 'counts from 1', (inner) => ({
     async *get(key, range, context) {
-      const whole = range && range.offset > 0 && range.offset + range.length <= (inner.objects.get(key)?.bytes.length ?? 0);
+      const whole =
+        range &&
+        range.offset > 0 &&
+        range.offset + range.length <= (inner.objects.get(key)?.bytes.length ?? 0);
       yield* inner.get(key, whole ? { offset: range.offset - 1, length: range.length } : range, context);
     },
   })),
   fake('short range', 'ends early', (inner) => ({
     async *get(key, range, context) {
       const { bytes } = inner.objects.get(key) ?? { bytes: Buffer.alloc(0) };
-      if (!range || range.offset + range.length <= bytes.length || !inner.objects.has(key)) yield* inner.get(key, range, context);
+      if (!range || range.offset + range.length <= bytes.length || !inner.objects.has(key))
+        yield* inner.get(key, range, context);
       else yield Buffer.from(bytes.subarray(range.offset));
     },
   })),
@@ -274,16 +284,27 @@ const reading: readonly BrokenSink[] = [
       if (file !== undefined) closeSync(file);
     },
   })),
-  fake('calls after an abort', 'does not hear it in stat', (inner) => ({ stat: (key, context) => inner.stat(key, deaf(context)) })),
-  fake('calls after an abort', 'does not hear it in get', (inner) => ({ get: (key, range, context) => inner.get(key, range, deaf(context)) })),
-  fake('calls after an abort', 'does not hear it in list', (inner) => ({ list: (prefix, context) => inner.list(prefix, deaf(context)) })),
+  fake('calls after an abort', 'does not hear it in stat', (inner) => ({
+    stat: (key, context) => inner.stat(key, deaf(context)),
+  })),
+  fake('calls after an abort', 'does not hear it in get', (inner) => ({
+    get: (key, range, context) => inner.get(key, range, deaf(context)),
+  })),
+  fake('calls after an abort', 'does not hear it in list', (inner) => ({
+    list: (prefix, context) => inner.list(prefix, deaf(context)),
+  })),
   fake('calls after an abort', 'does not hear it in put', (inner) => ({
     put: (key, body, hint, context) => inner.put(key, body, hint, slowToHear(context)),
   })),
-  fake('calls after an abort', 'does not hear it in remove', (inner) => ({ remove: (keys, context) => inner.remove(keys, deaf(context)) })),
+  fake('calls after an abort', 'does not hear it in remove', (inner) => ({
+    remove: (keys, context) => inner.remove(keys, deaf(context)),
+  })),
 ];
 
-async function* only(found: AsyncIterable<ObjectInfo>, wanted: (key: string, index: number) => boolean): AsyncGenerator<ObjectInfo> {
+async function* only(
+  found: AsyncIterable<ObjectInfo>,
+  wanted: (key: string, index: number) => boolean,
+): AsyncGenerator<ObjectInfo> {
   let index = 0;
   for await (const object of found) {
     if (wanted(object.key, index)) yield object;
@@ -301,7 +322,10 @@ const listing: readonly BrokenSink[] = [
   })),
   fake('prefix is plain text', 'takes a prefix for a folder', (inner) => ({
     list: (prefix, context) =>
-      only(inner.list(prefix, context), (key) => prefix === '' || prefix.endsWith('/') || key === prefix || key.startsWith(`${prefix}/`)),
+      only(
+        inner.list(prefix, context),
+        (key) => prefix === '' || prefix.endsWith('/') || key === prefix || key.startsWith(`${prefix}/`),
+      ),
   })),
   fake('prefix is plain text', 'throws where nothing is found', (inner) => ({
     async *list(prefix, context) {
@@ -353,7 +377,9 @@ const listing: readonly BrokenSink[] = [
       return inner.remove(keys, context);
     },
   })),
-  fake('remove', 'forgets all but the first', (inner) => ({ remove: (keys, context) => inner.remove(keys.slice(0, 1), context) })),
+  fake('remove', 'forgets all but the first', (inner) => ({
+    remove: (keys, context) => inner.remove(keys.slice(0, 1), context),
+  })),
 ];
 
 const conduct: readonly BrokenSink[] = [
@@ -373,12 +399,18 @@ const conduct: readonly BrokenSink[] = [
       // Nothing was tried, so nothing was found.
     },
   })),
-  fake('secrets do not print', 'keeps its options where they print', () => ({ options: { password: fakeSecret } }) as Partial<Sink>),
+  fake(
+    'secrets do not print',
+    'keeps its options where they print',
+    () => ({ options: { password: fakeSecret } }) as Partial<Sink>,
+  ),
   fake('secrets do not print', 'has it in an error', (inner) => ({
     async stat(key, context) {
       throwIfAborted(context.signal);
       if (inner.objects.has(key)) return inner.stat(key, context);
-      throw new PgsiloError('sink.not-found', key, { cause: new Error(`GET https://key:${fakeSecret}@store/`) });
+      throw new PgsiloError('sink.not-found', key, {
+        cause: new Error(`GET https://key:${fakeSecret}@store/`),
+      });
     },
   })),
   fake('secrets do not print', 'logs it', (inner) => ({

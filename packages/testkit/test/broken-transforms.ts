@@ -41,7 +41,11 @@ export function soundTransform(): Transform {
   return blockTransform(plainFormat, { suffix: '.plain', byHand, blockSize: fakeBlock });
 }
 
-function fake(fails: string, does: string, change: (inner: Transform) => Partial<Transform>): BrokenTransform {
+function fake(
+  fails: string,
+  does: string,
+  change: (inner: Transform) => Partial<Transform>,
+): BrokenTransform {
   const inner = soundTransform();
   return { does, fails, transform: { ...inner, ...change(inner) } };
 }
@@ -147,7 +151,9 @@ export const brokenTransforms: readonly BrokenTransform[] = [
     }),
   ),
   fake('decodes by hand', 'names a command that decodes nothing', () => ({ byHand: () => 'cat' })),
-  fake('decodes by hand', 'names a command that fails', (inner) => ({ byHand: () => `${inner.byHand({})} && exit 3` })),
+  fake('decodes by hand', 'names a command that fails', (inner) => ({
+    byHand: () => `${inner.byHand({})} && exit 3`,
+  })),
   fake('cut input', 'ends well where it was cut between blocks', (inner) => ({
     async *decode(body: Body, parameters: JsonObject, context: Context): Body {
       let bytes = 0;
@@ -157,7 +163,8 @@ export const brokenTransforms: readonly BrokenTransform[] = [
           yield chunk;
         }
       } catch (error) {
-        if (bytes === 0 || !(error instanceof PgsiloError) || !error.message.includes('before its end mark')) throw error;
+        if (bytes === 0 || !(error instanceof PgsiloError) || !error.message.includes('before its end mark'))
+          throw error;
       }
     },
   })),
@@ -176,7 +183,9 @@ export const brokenTransforms: readonly BrokenTransform[] = [
       changeFirst((chunk) => {
         if (chunk.length < fakeBlock || chunk.toString('latin1', 0, 4) !== 'PSB1') return chunk;
         const length = markBytes + chunk.readUInt32LE(12);
-        return chunk.subarray(0, length).equals(chunk.subarray(length, 2 * length)) ? chunk.subarray(length) : chunk;
+        return chunk.subarray(0, length).equals(chunk.subarray(length, 2 * length))
+          ? chunk.subarray(length)
+          : chunk;
       }),
     ),
   ),
@@ -193,11 +202,12 @@ export const brokenTransforms: readonly BrokenTransform[] = [
     async *decode(body: Body, parameters: JsonObject, context: Context): Body {
       const chunks = body[Symbol.asyncIterator]();
       const first = await chunks.next();
-      if (!first.done && Buffer.from(first.value).toString('latin1', 0, 5) === 'PGDMP') return yield first.value;
+      if (!first.done && Buffer.from(first.value).toString('latin1', 0, 5) === 'PGDMP')
+        return yield first.value;
       async function* again(): Body {
         try {
           if (!first.done) yield first.value;
-          for (let next = first; !next.done; ) {
+          for (let next = first; !next.done;) {
             next = await chunks.next();
             if (!next.done) yield next.value;
           }
@@ -208,8 +218,12 @@ export const brokenTransforms: readonly BrokenTransform[] = [
       yield* inner.decode(again(), parameters, context);
     },
   })),
-  fake('errors of the input', 'takes an error for the end in encode', (inner) => before(inner, endedByErrors)),
-  fake('errors of the input', 'takes an error for the end in decode', (inner) => beforeDecode(inner, endedByErrors)),
+  fake('errors of the input', 'takes an error for the end in encode', (inner) =>
+    before(inner, endedByErrors),
+  ),
+  fake('errors of the input', 'takes an error for the end in decode', (inner) =>
+    beforeDecode(inner, endedByErrors),
+  ),
   fake('errors of the input', 'throws an error of its own instead', (inner) =>
     before(inner, async function* wrapped(body) {
       try {

@@ -17,16 +17,19 @@ afterAll(() => {
 });
 
 describe('a sink that breaks one promise fails that check and no other', () => {
-  test.each(brokenSinks.map((broken) => [broken.does, broken.fails, broken] as const))('%s: %s', async (_does, fails, broken) => {
-    const failures = await failuresOf(async () => ({
-      sink: broken.make(),
-      traits: memorySinkTraits,
-      secrets: [fakeSecret],
-      largeBytes: fakeLargeBytes,
-      keysPerPage: fakeKeysPerPage,
-    }));
-    expect(failures).toEqual([fails]);
-  });
+  test.each(brokenSinks.map((broken) => [broken.does, broken.fails, broken] as const))(
+    '%s: %s',
+    async (_does, fails, broken) => {
+      const failures = await failuresOf(async () => ({
+        sink: broken.make(),
+        traits: memorySinkTraits,
+        secrets: [fakeSecret],
+        largeBytes: fakeLargeBytes,
+        keysPerPage: fakeKeysPerPage,
+      }));
+      expect(failures).toEqual([fails]);
+    },
+  );
 
   test('every check has a fake that fails it', () => {
     const proved = new Set(brokenSinks.map((broken) => broken.fails));

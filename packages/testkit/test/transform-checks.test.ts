@@ -10,8 +10,13 @@ const traits: TransformTraits = { purpose: 'compression' };
 async function failuresOf(transform: Transform): Promise<string[]> {
   const failures: string[] = [];
   const subject = { transform, traits, largeBytes: fakeLargeBytes, severalBlocks: fakeSeveralBlocks };
-  for await (const { name, status } of runChecks(transformChecks, async () => subject, testContext())) {
-    if (status === 'failed') failures.push(name);
+  const context = testContext();
+  try {
+    for await (const { name, status } of runChecks(transformChecks, async () => subject, context)) {
+      if (status === 'failed') failures.push(name);
+    }
+  } finally {
+    await context.dispose();
   }
   return failures;
 }
@@ -24,9 +29,12 @@ describeTransform('the sound transform under the fakes', async () => ({
 }));
 
 describe('a transform that breaks one law fails that check and no other', () => {
-  test.each(brokenTransforms.map((broken) => [broken.does, broken.fails, broken] as const))('%s: %s', async (_does, fails, broken) => {
-    expect(await failuresOf(broken.transform)).toEqual([fails]);
-  });
+  test.each(brokenTransforms.map((broken) => [broken.does, broken.fails, broken] as const))(
+    '%s: %s',
+    async (_does, fails, broken) => {
+      expect(await failuresOf(broken.transform)).toEqual([fails]);
+    },
+  );
 
   test('every check has a fake that fails it', () => {
     const proved = new Set(brokenTransforms.map((broken) => broken.fails));

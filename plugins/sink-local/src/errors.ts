@@ -10,6 +10,7 @@ const codes: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   EROFS: ['sink.denied', 'The file system is mounted read-only.'],
   EEXIST: ['sink.denied', 'Something that is no folder stands in the path.'],
   ENOTDIR: ['sink.denied', 'Something that is no folder stands in the path.'],
+  EXDEV: ['sink.failed', 'Another file system is mounted inside the folder; objects cannot be moved there.'],
   EIO: [
     'sink.unreachable',
     'The disk or the network file system reports an error; look into the kernel log.',

@@ -105,12 +105,14 @@ export class Folders {
 
   async #makeRoot(): Promise<void> {
     const { root } = this.#tree;
+    if (await this.#tree.hasRoot()) return;
     const highest = await attempt(`make the folder ${root}`, mkdir(root, { recursive: true, mode }));
     if (highest === undefined) return;
     for (let at = root; at.length >= highest.length; at = dirname(at)) {
       await restrict(at, mode);
       await this.sync(dirname(at));
     }
+    await this.#tree.hasRoot();
   }
 }
 

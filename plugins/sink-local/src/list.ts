@@ -25,6 +25,7 @@ export async function* listObjects(tree: Tree, prefix: string, context: Context)
   const cut = prefix.lastIndexOf('/') + 1;
   const keys = prefix.slice(0, cut);
   if (keys !== '' && !keys.slice(0, -1).split('/').every(isSegment)) return;
+  if (!(await tree.hasRoot())) return;
   const levels: Level[] = [];
   try {
     await descend(tree, keys, prefix.slice(cut), levels);

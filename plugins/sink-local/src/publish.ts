@@ -9,7 +9,7 @@ import { ownIdentity } from './process-identity.ts';
 import { isAbsent } from './tree.ts';
 import type { Tree } from './tree.ts';
 
-const withoutLinks = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV']);
+const withoutLinks = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
 const attempts = 10;
 
 export type PublishBy = 'link' | 'claim';
@@ -32,8 +32,8 @@ export class Publisher {
     const target = this.#tree.path(key);
     const folder = dirname(target);
     for (let left = attempts; ; left -= 1) {
-      await this.#folders.ensure(folder);
       try {
+        await this.#folders.ensure(folder);
         await this.#place(part, target, key);
         break;
       } catch (error) {

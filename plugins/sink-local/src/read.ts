@@ -41,7 +41,10 @@ async function openPlain(tree: Tree, path: string, key: string): Promise<FileHan
   try {
     file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
-    if (isAbsent(error)) throw notFound(key);
+    if (isAbsent(error)) {
+      await tree.hasRoot();
+      throw notFound(key);
+    }
     if (codeOf(error) === 'ELOOP') throw notPlain(path, 'file');
     throw translate(error, `open ${path}`);
   }

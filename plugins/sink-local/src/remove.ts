@@ -41,8 +41,9 @@ async function isFolder(tree: Tree, folder: string): Promise<boolean> {
     await tree.mustBeInside(folder);
     return true;
   } catch (error) {
-    if (error instanceof Error && isAbsent(error.cause)) return false;
-    throw error;
+    if (!(error instanceof Error && isAbsent(error.cause))) throw error;
+    await tree.hasRoot();
+    return false;
   }
 }
 

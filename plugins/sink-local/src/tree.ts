@@ -1,4 +1,4 @@
-import { lstat, realpath } from 'node:fs/promises';
+import { lstat, realpath, stat } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { PgsiloError } from '@pgsilo/plugin';
@@ -19,6 +19,7 @@ export class Tree {
   /** Where objects are written until they are whole; on the same file system as the objects. */
   readonly writing: string;
   #realRoot: string | undefined;
+  #rootSeen: string | undefined;
 
   constructor(root: string) {
     this.root = root;
@@ -31,6 +32,31 @@ export class Tree {
     return join(this.root, key);
   }
 
+  /**
+   * Whether there is a root. Throws `sink.unreachable` when there was one and it is gone, or is another folder now, as after an unmount:
+   * an empty folder in its place is not the store.
+   */
+  async hasRoot(): Promise<boolean> {
+    const found = await this.#rootIdentity();
+    if (this.#rootSeen !== undefined && this.#rootSeen !== found) {
+      throw new PgsiloError('sink.unreachable', `${this.root} is no longer the folder that it was`, {
+        hint: 'Is the file system still mounted?',
+      });
+    }
+    this.#rootSeen = found;
+    return found !== undefined;
+  }
+
+  async #rootIdentity(): Promise<string | undefined> {
+    try {
+      const { dev, ino } = await stat(this.root, { bigint: true });
+      return `${dev} ${ino}`;
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return undefined;
+      throw translate(error, `look at ${this.root}`);
+    }
+  }
+
   /** Undefined when nothing is there. Throws `sink.corrupt` when what is there is no plain file, such as a link planted to lead elsewhere. */
   async look(key: string): Promise<Stats | undefined> {
     const path = this.path(key);
@@ -38,8 +64,9 @@ export class Tree {
     try {
       found = await lstat(path);
     } catch (error) {
-      if (isAbsent(error)) return undefined;
-      throw translate(error, `look at ${path}`);
+      if (!isAbsent(error)) throw translate(error, `look at ${path}`);
+      await this.hasRoot();
+      return undefined;
     }
     if (found.isDirectory()) return undefined;
     if (!found.isFile()) throw notPlain(path, 'file');

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Body, Context } from '@pgsilo/plugin';
+import { PgsiloError, type Body, type Context } from '@pgsilo/plugin';
 import {
   archiveSubset,
   childConnection,
@@ -13,6 +13,7 @@ import {
   type Tool,
   type TocEntry,
 } from '@pgsilo/postgres';
+import { failsAtFirst, RestoreErrors } from './pg-restore-errors.ts';
 import type { SourceSetup } from './setup.ts';
 
 export interface PgRestoreJob {
@@ -22,6 +23,7 @@ export interface PgRestoreJob {
   readonly server: ServerSettings;
   /** Whether that is another server than the pipeline's: the far side of `exec` then has to be told where. */
   readonly elsewhere: boolean;
+  readonly serverMajor: number;
   readonly database: string;
   readonly applicationName: string;
   /** Path of the whole archive. */
@@ -53,8 +55,9 @@ export async function runPgRestore(job: PgRestoreJob, context: Context): Promise
     ? { host: address.host, port: address.port }
     : { host: execHost, port: execPort };
   const connection = childConnection(job.server, job.database, job.applicationName, far ? place : undefined);
+  const tolerant = failsAtFirst(tool.major, job.serverMajor);
   const args = [
-    '--exit-on-error',
+    ...(tolerant ? [] : ['--exit-on-error']),
     '--no-password',
     ...(job.owner ? [] : ['--no-owner', '--no-acl']),
     ...(job.tablespaces ? [] : ['--no-tablespaces']),
@@ -63,13 +66,33 @@ export async function runPgRestore(job: PgRestoreJob, context: Context): Promise
     if (job.entries) args.push(`--use-list=${await writeList(job.entries, context)}`);
     args.push(`--jobs=${job.jobs}`, connection.argument, job.archive);
   } else args.push(connection.argument);
-  await runTool(tool, args, {
-    doing: `pg_restore into database ${showName(job.database)}`,
-    env: connection.env,
-    signal: context.signal,
-    onStderr: (line) => context.log.warn(line, { database: job.database }),
-    ...(far ? { input: archiveOf(job) } : {}),
-  });
+  const run = (onStderr: (line: string) => void, signal: AbortSignal): Promise<unknown> =>
+    runTool(tool, args, {
+      doing: `pg_restore into database ${showName(job.database)}`,
+      env: connection.env,
+      signal,
+      onStderr,
+      ...(far ? { input: archiveOf(job) } : {}),
+    });
+  const log = (line: string): void => context.log.warn(line, { database: job.database });
+  if (tolerant) await runTolerantly(run, log, context.signal);
+  else await run(log, context.signal);
+}
+
+/** Stops at the first error as `--exit-on-error` does, but for the one that this pair of versions cannot do without. */
+async function runTolerantly(
+  run: (onStderr: (line: string) => void, signal: AbortSignal) => Promise<unknown>,
+  log: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const stop = new AbortController();
+  const errors = new RestoreErrors((line) => stop.abort(new PgsiloError('restore.failed', line)));
+  try {
+    await run((line) => errors.line(line) && log(line), AbortSignal.any([signal, stop.signal]));
+  } catch (error) {
+    const ended = error instanceof PgsiloError && /exited with status 1\b/.test(error.message);
+    if (!ended || stop.signal.aborted || !errors.onlyExpected) throw error;
+  }
 }
 
 /** A far pg_restore cannot read a list of entries from this machine; it gets an archive that holds no others. */

@@ -62,7 +62,7 @@ async function createWorking(prepared: PreparedRestore, working: string): Promis
 async function restoreInto(prepared: PreparedRestore, working: string): Promise<void> {
   const { setup, request, admin, applicationName, archive, tool, conditions, context } = prepared;
   const job = {
-    setup, tool, server: admin.settings, elsewhere: request.toServer !== undefined, database: working, applicationName, archive, entries: conditions.entries,
+    setup, tool, server: admin.settings, serverMajor: admin.major, elsewhere: request.toServer !== undefined, database: working, applicationName, archive, entries: conditions.entries,
     owner: request.owner, tablespaces: conditions.tablespaces, jobs: Math.max(1, request.jobs),
   }; // prettier-ignore
   await runPgRestore(job, context);

@@ -45,7 +45,11 @@ export async function* runChecks<Factory>(
 }
 
 /** Runs one check; never rejects. */
-export async function runCheck<Factory>(check: Check<Factory>, factory: Factory, context: Context): Promise<CheckOutcome> {
+export async function runCheck<Factory>(
+  check: Check<Factory>,
+  factory: Factory,
+  context: Context,
+): Promise<CheckOutcome> {
   try {
     // Begun after the deadline's timer, so that checks which count what is open do not count it.
     const run = Promise.resolve().then(() => check.run(factory, context));
@@ -71,12 +75,18 @@ export function mustEqual(seen: unknown, wanted: unknown, what: string): void {
 }
 
 /** The call must reject with a `PgsiloError` of this code. */
-export async function mustReject(call: Promise<unknown>, code: ErrorCode, doing: string): Promise<PgsiloError> {
+export async function mustReject(
+  call: Promise<unknown>,
+  code: ErrorCode,
+  doing: string,
+): Promise<PgsiloError> {
   const outcome = await settle(call);
   if ('value' in outcome) return broken(`${doing} must throw ${code}, but it succeeded`);
   const { error } = outcome;
-  if (!(error instanceof PgsiloError)) return broken(`${doing} must throw a PgsiloError ${code}, but threw ${short(error)}`, error);
-  if (error.code !== code) return broken(`${doing} must throw ${code}, but threw ${error.code}: ${error.message}`, error);
+  if (!(error instanceof PgsiloError))
+    return broken(`${doing} must throw a PgsiloError ${code}, but threw ${short(error)}`, error);
+  if (error.code !== code)
+    return broken(`${doing} must throw ${code}, but threw ${error.code}: ${error.message}`, error);
   return error;
 }
 
@@ -84,7 +94,10 @@ export async function mustReject(call: Promise<unknown>, code: ErrorCode, doing:
 export async function mustRejectWith(call: Promise<unknown>, wanted: unknown, doing: string): Promise<void> {
   const outcome = await settle(call);
   if ('value' in outcome) return broken(`${doing} must throw, but it succeeded`);
-  if (outcome.error !== wanted) return broken(`${doing} must throw the very error that the body threw, but threw ${short(outcome.error)}`);
+  if (outcome.error !== wanted)
+    return broken(
+      `${doing} must throw the very error that the body threw, but threw ${short(outcome.error)}`,
+    );
 }
 
 export type Settled<T> = { readonly value: T } | { readonly error: unknown };
@@ -126,7 +139,10 @@ export function abortable(context: Context): { readonly context: Context; abort(
 }
 
 function short(value: unknown): string {
-  const text = value instanceof Error ? `${value.name}: ${value.message}` : inspect(value, { breakLength: Infinity, maxArrayLength: 12 });
+  const text =
+    value instanceof Error
+      ? `${value.name}: ${value.message}`
+      : inspect(value, { breakLength: Infinity, maxArrayLength: 12 });
   return text.length > 300 ? `${text.slice(0, 300)}...` : text;
 }
 

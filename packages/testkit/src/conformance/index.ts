@@ -4,6 +4,8 @@
  */
 export { runCheck, runChecks } from './check.ts';
 export type { Check, CheckOutcome, Waivable } from './check.ts';
+export { heldBytes, mustHaveClosed, openResources } from './resources.ts';
+export type { OpenResources } from './resources.ts';
 export { sinkChecks } from './sink.ts';
 export type { SinkCheck, SinkFactory, SinkSubject } from './sink-subject.ts';
 export { transformChecks } from './transform.ts';

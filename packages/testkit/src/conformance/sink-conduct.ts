@@ -20,24 +20,32 @@ export const sinkConductChecks: readonly SinkCheck[] = [
       const results: CheckResult[] = [];
       for await (const result of sink.check(context)) results.push(result);
       if (results.length === 0) broken('check found nothing to say');
-      for (const { name, status, message } of results) if (status === 'failed') broken(`check failed at ${name}: ${message}`);
+      for (const { name, status, message } of results)
+        if (status === 'failed') broken(`check failed at ${name}: ${message}`);
       mustEqual(await keysUnder(sink, '', context), before, 'keys after check');
     },
   ),
   sinkCheck(
     {
       name: 'secrets do not print',
-      promise: 'No secret of the options is seen in the sink when it is printed, in its errors, its log or its checks.',
+      promise:
+        'No secret of the options is seen in the sink when it is printed, in its errors, its log or its checks.',
       reason: 'Logs and terminals are read by more people than may read the store.',
     },
     async ({ sink, prefix, context, secrets = [] }) => {
       if (secrets.length === 0) return 'the factory names no secrets';
       const log = recordingLogger();
       const own: Context = { ...context, log, scratch: (bytes) => context.scratch(bytes) };
-      const results: unknown[] = [sink, await settle(sink.stat(`${prefix}none`, own)), await settle(collect(sink.get(`${prefix}none`, undefined, own)))];
+      const results: unknown[] = [
+        sink,
+        await settle(sink.stat(`${prefix}none`, own)),
+        await settle(collect(sink.get(`${prefix}none`, undefined, own))),
+      ];
       for await (const result of sink.check(own)) results.push(result);
       results.push(await settle(listAll(sink, prefix, own)), log.entries);
-      const seen = results.map((value) => `${inspect(value, { depth: 8, showHidden: true })}\n${json(value)}\n${String(value)}`).join('\n');
+      const seen = results
+        .map((value) => `${inspect(value, { depth: 8, showHidden: true })}\n${json(value)}\n${String(value)}`)
+        .join('\n');
       for (const secret of secrets) {
         const at = seen.indexOf(secret);
         if (at >= 0) broken(`a secret is seen after: ${seen.slice(Math.max(0, at - 80), at)}`);

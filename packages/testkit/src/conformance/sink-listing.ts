@@ -15,8 +15,28 @@ async function putAll({ sink, context }: SinkUnderCheck, keys: readonly string[]
 
 /** Everything that the engine may ask for, at its worst. */
 function awkwardKeys(prefix: string): string[] {
-  const names = ['-rf', '--file=x', '.hidden', '..a', 'a..b', 'a.', '=', '=3d', '_', '0', 'con', 'nul.txt', 'dot.dot/..x/y', 'a-/-b'];
-  const keys = [...names, 'A-Z/20261121T020000Z-7f3a9c/manifest.json', 'x'.repeat(200), 'd/e/e/p/e/r/t/h/a/n/u/s/u/a/l'];
+  const names = [
+    '-rf',
+    '--file=x',
+    '.hidden',
+    '..a',
+    'a..b',
+    'a.',
+    '=',
+    '=3d',
+    '_',
+    '0',
+    'con',
+    'nul.txt',
+    'dot.dot/..x/y',
+    'a-/-b',
+  ];
+  const keys = [
+    ...names,
+    'A-Z/20261121T020000Z-7f3a9c/manifest.json',
+    'x'.repeat(200),
+    'd/e/e/p/e/r/t/h/a/n/u/s/u/a/l',
+  ];
   let longest = prefix;
   while (longest.length + 101 < 512) longest += `${'n'.repeat(100)}/`;
   return [...keys.map((key) => prefix + key), longest + 'k'.repeat(512 - longest.length)];
@@ -43,7 +63,8 @@ export const sinkListingChecks: readonly SinkCheck[] = [
   sinkCheck(
     {
       name: 'prefix is plain text',
-      promise: 'list finds every key that begins with the prefix, folder or not, and none else; an unknown prefix is an empty list.',
+      promise:
+        'list finds every key that begins with the prefix, folder or not, and none else; an unknown prefix is an empty list.',
       reason: 'Backups would be missing from the catalog, or those of another tenant would be in it.',
     },
     async (subject) => {
@@ -62,7 +83,11 @@ export const sinkListingChecks: readonly SinkCheck[] = [
         'no/such/': [],
       };
       for (const [text, wanted] of Object.entries(cases)) {
-        mustEqual(await keysUnder(sink, prefix + text, context), wanted.map((index) => keys[index]!).sort(), `keys that begin with ${text}`);
+        mustEqual(
+          await keysUnder(sink, prefix + text, context),
+          wanted.map((index) => keys[index]!).sort(),
+          `keys that begin with ${text}`,
+        );
       }
     },
   ),
@@ -74,7 +99,10 @@ export const sinkListingChecks: readonly SinkCheck[] = [
     },
     async (subject) => {
       const { sink, prefix, context, keysPerPage = 1000 } = subject;
-      const keys = Array.from({ length: keysPerPage + 7 }, (_, index) => `${prefix}page/${index % 7}/${index}`).sort();
+      const keys = Array.from(
+        { length: keysPerPage + 7 },
+        (_, index) => `${prefix}page/${index % 7}/${index}`,
+      ).sort();
       await putAll(subject, keys);
       const seen = await keysUnder(sink, `${prefix}page/`, context);
       mustEqual(seen.length, keys.length, 'number of keys listed');
@@ -106,20 +134,37 @@ export const sinkListingChecks: readonly SinkCheck[] = [
   sinkCheck(
     {
       name: 'remove',
-      promise: 'remove takes away what it is given and nothing else; a key that is not there counts as removed.',
+      promise:
+        'remove takes away what it is given and nothing else; a key that is not there counts as removed.',
       reason: 'A prune that was interrupted must be able to run again.',
     },
     async (subject) => {
       const { sink, prefix, context } = subject;
       const keys = ['a/one', 'a/two', 'a/twofold', 'b/three'].map((key) => prefix + key);
       await putAll(subject, keys);
-      mustEqual(await sink.remove([keys[0]!, keys[1]!, `${prefix}a/none`, `${prefix}none/at/all`], context), [], 'objects that are kept');
+      mustEqual(
+        await sink.remove([keys[0]!, keys[1]!, `${prefix}a/none`, `${prefix}none/at/all`], context),
+        [],
+        'objects that are kept',
+      );
       mustEqual(await keysUnder(sink, prefix, context), [keys[2]!, keys[3]!].sort(), 'keys after a removal');
-      mustEqual(await sink.remove([keys[0]!, keys[1]!], context), [], 'objects that are kept at a second removal');
+      mustEqual(
+        await sink.remove([keys[0]!, keys[1]!], context),
+        [],
+        'objects that are kept at a second removal',
+      );
       mustEqual(await sink.remove([], context), [], 'objects that are kept when nothing is removed');
-      mustEqual(String(await collect(sink.get(keys[2]!, undefined, context))), keys[2], 'content of what was not removed');
+      mustEqual(
+        String(await collect(sink.get(keys[2]!, undefined, context))),
+        keys[2],
+        'content of what was not removed',
+      );
       await sink.put(keys[0]!, bodyOf('anew'), { kind: 'note' }, context);
-      mustEqual(String(await collect(sink.get(keys[0]!, undefined, context))), 'anew', 'content after removal and a new put');
+      mustEqual(
+        String(await collect(sink.get(keys[0]!, undefined, context))),
+        'anew',
+        'content after removal and a new put',
+      );
     },
   ),
 ];

@@ -17,11 +17,23 @@ export const sinkReadingChecks: readonly SinkCheck[] = [
     },
     async ({ sink, prefix, context }) => {
       await mustReject(sink.stat(`${prefix}no/such`, context), 'sink.not-found', 'stat of a missing object');
-      await mustReject(collect(sink.get(`${prefix}no/such`, undefined, context)), 'sink.not-found', 'get of a missing object');
+      await mustReject(
+        collect(sink.get(`${prefix}no/such`, undefined, context)),
+        'sink.not-found',
+        'get of a missing object',
+      );
       const range = { offset: 0, length: 1 };
-      await mustReject(collect(sink.get(`${prefix}no/such`, range, context)), 'sink.not-found', 'get of a range of a missing object');
+      await mustReject(
+        collect(sink.get(`${prefix}no/such`, range, context)),
+        'sink.not-found',
+        'get of a range of a missing object',
+      );
       await sink.put(`${prefix}folder/object`, bodyOf('x'), artifact, context);
-      await mustReject(sink.stat(`${prefix}folder`, context), 'sink.not-found', 'stat of what is only the beginning of a key');
+      await mustReject(
+        sink.stat(`${prefix}folder`, context),
+        'sink.not-found',
+        'stat of what is only the beginning of a key',
+      );
     },
   ),
   sinkCheck(
@@ -43,7 +55,8 @@ export const sinkReadingChecks: readonly SinkCheck[] = [
       ] as const) {
         const seen = await collect(sink.get(key, { offset, length }, context));
         mustEqual(seen.length, length, `length of the range of ${length} bytes from ${offset}`);
-        if (!seen.equals(whole.subarray(offset, offset + length))) broken(`the range of ${length} bytes from ${offset} has other bytes`);
+        if (!seen.equals(whole.subarray(offset, offset + length)))
+          broken(`the range of ${length} bytes from ${offset} has other bytes`);
       }
     },
   ),
@@ -78,7 +91,11 @@ export const sinkReadingChecks: readonly SinkCheck[] = [
       const bytes = 32 * mebibyte;
       await sink.put(key, randomBody(bytes), artifact, context);
       const before = await heldBytes();
-      const own = { ...context, memory: Math.min(context.memory, 4 * mebibyte), scratch: () => context.scratch() };
+      const own = {
+        ...context,
+        memory: Math.min(context.memory, 4 * mebibyte),
+        scratch: () => context.scratch(),
+      };
       const most = own.memory + 8 * mebibyte;
       let read = 0;
       let paused = 0;
@@ -89,7 +106,10 @@ export const sinkReadingChecks: readonly SinkCheck[] = [
           paused += 1;
           await sleep(100);
           const grown = (await heldBytes()) - before;
-          if (grown > most) broken(`while its reader paused, get held ${Math.round(grown / mebibyte)} MiB of an object of 32 MiB`);
+          if (grown > most)
+            broken(
+              `while its reader paused, get held ${Math.round(grown / mebibyte)} MiB of an object of 32 MiB`,
+            );
         }
       }
       if (read === 0) broken('nothing was read of an object of 32 MiB');

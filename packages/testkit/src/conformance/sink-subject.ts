@@ -44,7 +44,9 @@ export function sinkCheck(
         return await tryOut({ ...subject, prefix, context });
       } finally {
         // Whether removing and closing work is what other checks say.
-        await quietly(async () => subject.sink.remove(await keysUnder(subject.sink, prefix, context), context));
+        await quietly(async () =>
+          subject.sink.remove(await keysUnder(subject.sink, prefix, context), context),
+        );
         await quietly(async () => subject.sink.close());
         await quietly(async () => subject.dispose?.());
       }

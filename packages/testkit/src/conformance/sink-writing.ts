@@ -29,7 +29,8 @@ export const sinkWritingChecks: readonly SinkCheck[] = [
   sinkCheck(
     {
       name: 'read after write',
-      promise: 'An object is there for get, stat and list as soon as put has resolved, and put tells its size.',
+      promise:
+        'An object is there for get, stat and list as soon as put has resolved, and put tells its size.',
       reason: 'A manifest that follows its artifacts would name objects that a reader does not find.',
     },
     async ({ sink, prefix, context }) => {
@@ -52,7 +53,11 @@ export const sinkWritingChecks: readonly SinkCheck[] = [
     (subject) => mustRoundTrip(subject, 0),
   ),
   sinkCheck(
-    { name: 'body of one byte', promise: 'A body of one byte is stored as it is.', reason: 'Short bodies take another way through many stores.' },
+    {
+      name: 'body of one byte',
+      promise: 'A body of one byte is stored as it is.',
+      reason: 'Short bodies take another way through many stores.',
+    },
     (subject) => mustRoundTrip(subject, 1),
   ),
   sinkCheck(
@@ -72,31 +77,55 @@ export const sinkWritingChecks: readonly SinkCheck[] = [
     async ({ sink, prefix, context }) => {
       const key = `${prefix}once`;
       await sink.put(key, bodyOf('the first'), artifact, context);
-      await mustReject(sink.put(key, bodyOf('a second one'), artifact, context), 'sink.exists', 'a second put');
-      mustEqual(String(await collect(sink.get(key, undefined, context))), 'the first', 'content after a refused put');
+      await mustReject(
+        sink.put(key, bodyOf('a second one'), artifact, context),
+        'sink.exists',
+        'a second put',
+      );
+      mustEqual(
+        String(await collect(sink.get(key, undefined, context))),
+        'the first',
+        'content after a refused put',
+      );
       mustEqual((await sink.stat(key, context)).bytes, 9, 'size after a refused put');
     },
   ),
   sinkCheck(
     {
       name: 'two writers, one winner',
-      promise: 'Of two puts of one key at once exactly one succeeds, and its object is the one that is there.',
+      promise:
+        'Of two puts of one key at once exactly one succeeds, and its object is the one that is there.',
       reason: 'Two runs at once would mix their artifacts under one manifest.',
     },
     async ({ sink, prefix, context }) => {
       const key = `${prefix}contended`;
       const rivals = ['the one', 'the other'].map((text) => {
         const { body, reached, open } = gatedBody(Buffer.from(text), Buffer.from(' writer'));
-        return { text: `${text} writer`, reached, open, done: settle(sink.put(key, body, artifact, context)) };
+        return {
+          text: `${text} writer`,
+          reached,
+          open,
+          done: settle(sink.put(key, body, artifact, context)),
+        };
       });
       // A sink may refuse the second before it reads its body.
-      await within(prompt, 'two puts', Promise.all(rivals.map(({ reached, done }) => Promise.race([reached, done]))));
+      await within(
+        prompt,
+        'two puts',
+        Promise.all(rivals.map(({ reached, done }) => Promise.race([reached, done]))),
+      );
       for (const { open } of rivals) open();
-      const outcomes = await Promise.all(rivals.map(async ({ done, text }) => ({ text, outcome: await done })));
+      const outcomes = await Promise.all(
+        rivals.map(async ({ done, text }) => ({ text, outcome: await done })),
+      );
       const winners = outcomes.filter(({ outcome }) => 'value' in outcome);
       mustEqual(winners.length, 1, 'number of puts that succeeded');
       const loser = outcomes.find(({ outcome }) => 'error' in outcome)!.outcome;
-      await mustReject('error' in loser ? Promise.reject(loser.error) : Promise.resolve(), 'sink.exists', 'the put that lost');
+      await mustReject(
+        'error' in loser ? Promise.reject(loser.error) : Promise.resolve(),
+        'sink.exists',
+        'the put that lost',
+      );
       mustEqual(String(await collect(sink.get(key, undefined, context))), winners[0]!.text, 'content');
     },
   ),
@@ -125,7 +154,8 @@ export const sinkWritingChecks: readonly SinkCheck[] = [
   sinkCheck(
     {
       name: 'body that throws',
-      promise: 'When the body throws half-way, put throws that very error and leaves no key; the key can be written afterwards.',
+      promise:
+        'When the body throws half-way, put throws that very error and leaves no key; the key can be written afterwards.',
       reason: 'A dump that died would be stored, cut, as a good one.',
     },
     async (subject) => {
@@ -133,9 +163,17 @@ export const sinkWritingChecks: readonly SinkCheck[] = [
       const key = `${prefix}failed`;
       const error = new Error('the producer exited with status 1');
       const begin = randomBody(Math.floor((subject.largeBytes ?? 17 * 1024 * 1024) / 2));
-      await mustRejectWith(sink.put(key, throwingBody(error, begin), artifact, context), error, 'a put whose body throws half-way');
+      await mustRejectWith(
+        sink.put(key, throwingBody(error, begin), artifact, context),
+        error,
+        'a put whose body throws half-way',
+      );
       await mustBeAbsent(subject, key, 'after a body that threw');
-      await mustRejectWith(sink.put(key, throwingBody(error, bodyOf()), artifact, context), error, 'a put whose body throws at once');
+      await mustRejectWith(
+        sink.put(key, throwingBody(error, bodyOf()), artifact, context),
+        error,
+        'a put whose body throws at once',
+      );
       await mustBeAbsent(subject, key, 'after a body that threw at once');
       await sink.put(key, bodyOf('now'), artifact, context);
       mustEqual(String(await collect(sink.get(key, undefined, context))), 'now', 'content of a later put');
@@ -144,7 +182,8 @@ export const sinkWritingChecks: readonly SinkCheck[] = [
   sinkCheck(
     {
       name: 'abort of a put',
-      promise: 'When the signal is aborted, put ends promptly with the reason and leaves no key, even if its body stalls.',
+      promise:
+        'When the signal is aborted, put ends promptly with the reason and leaves no key, even if its body stalls.',
       reason: 'Ctrl-C or a time-out would hang, or leave an object that nobody wanted.',
     },
     async (subject) => {

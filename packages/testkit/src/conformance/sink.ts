@@ -5,4 +5,9 @@ import type { SinkCheck } from './sink-subject.ts';
 import { sinkWritingChecks } from './sink-writing.ts';
 
 /** Every promise of the `Sink` contract. Each check makes its own sink and clears away what it stored. */
-export const sinkChecks: readonly SinkCheck[] = [...sinkWritingChecks, ...sinkReadingChecks, ...sinkListingChecks, ...sinkConductChecks];
+export const sinkChecks: readonly SinkCheck[] = [
+  ...sinkWritingChecks,
+  ...sinkReadingChecks,
+  ...sinkListingChecks,
+  ...sinkConductChecks,
+];

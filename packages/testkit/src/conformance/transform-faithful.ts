@@ -10,7 +10,11 @@ import type { TransformCheck, TransformUnderCheck } from './transform-subject.ts
 
 const mebibyte = 1024 * 1024;
 
-async function mustComeBack(subject: TransformUnderCheck, wanted: Buffer, chunked: (body: Body) => Body = (body) => body): Promise<void> {
+async function mustComeBack(
+  subject: TransformUnderCheck,
+  wanted: Buffer,
+  chunked: (body: Body) => Body = (body) => body,
+): Promise<void> {
   const { transform, context } = subject;
   const { bytes, parameters } = await encodeBytes(subject, chunked(bodyOf(wanted)));
   const seen = await collect(transform.decode(chunked(bodyOf(bytes)), parameters, context));
@@ -20,11 +24,19 @@ async function mustComeBack(subject: TransformUnderCheck, wanted: Buffer, chunke
 
 export const transformFaithfulChecks: readonly TransformCheck[] = [
   transformCheck(
-    { name: 'empty body', promise: 'A body of no bytes comes back as one of no bytes.', reason: 'Empty artifacts are backed up too.' },
+    {
+      name: 'empty body',
+      promise: 'A body of no bytes comes back as one of no bytes.',
+      reason: 'Empty artifacts are backed up too.',
+    },
     (subject) => mustComeBack(subject, Buffer.alloc(0)),
   ),
   transformCheck(
-    { name: 'body of one byte', promise: 'A body of one byte comes back.', reason: 'The shortest body has the largest share of framing.' },
+    {
+      name: 'body of one byte',
+      promise: 'A body of one byte comes back.',
+      reason: 'The shortest body has the largest share of framing.',
+    },
     (subject) => mustComeBack(subject, Buffer.from([0])),
   ),
   transformCheck(
@@ -47,7 +59,8 @@ export const transformFaithfulChecks: readonly TransformCheck[] = [
   transformCheck(
     {
       name: 'odd chunks',
-      promise: 'How a body is cut into chunks makes no difference, in either direction; empty chunks are nothing.',
+      promise:
+        'How a body is cut into chunks makes no difference, in either direction; empty chunks are nothing.',
       reason: 'Pipes and stores cut bodies wherever they like.',
     },
     async (subject) => {
@@ -66,8 +79,12 @@ export const transformFaithfulChecks: readonly TransformCheck[] = [
     },
     async (subject) => {
       const bodies = await Promise.all([1, 2, 3].map((seed) => collect(dumpLikeBody(300_000, seed))));
-      const encoded = await Promise.all(bodies.map((body) => encodeBytes(subject, bodyOf(body.subarray(0, 70_000), body.subarray(70_000)))));
-      const decoded = await Promise.all(encoded.map(({ bytes, parameters }) => decodeBytes(subject, bytes, parameters)));
+      const encoded = await Promise.all(
+        bodies.map((body) => encodeBytes(subject, bodyOf(body.subarray(0, 70_000), body.subarray(70_000)))),
+      );
+      const decoded = await Promise.all(
+        encoded.map(({ bytes, parameters }) => decodeBytes(subject, bytes, parameters)),
+      );
       decoded.forEach((seen, index) => {
         if (!seen.equals(bodies[index]!)) broken(`body ${index + 1} of 3 came back as another`);
       });
@@ -87,7 +104,8 @@ export const transformFaithfulChecks: readonly TransformCheck[] = [
         const { status, output, complaint } = await runByHand(command, bytes, subject.environment);
         if (status === 127) return `not installed here: ${command}`;
         mustEqual(status, 0, `exit status of ${command} (${complaint.trim()})`);
-        if (!output.equals(original)) broken(`${command} printed ${output.length} bytes, not the ${original.length} original ones`);
+        if (!output.equals(original))
+          broken(`${command} printed ${output.length} bytes, not the ${original.length} original ones`);
       }
       return undefined;
     },
@@ -101,7 +119,11 @@ interface ByHandOutcome {
 }
 
 /** In a shell, because that is where a person pastes it. */
-async function runByHand(command: string, input: Buffer, environment?: Readonly<Record<string, string>>): Promise<ByHandOutcome> {
+async function runByHand(
+  command: string,
+  input: Buffer,
+  environment?: Readonly<Record<string, string>>,
+): Promise<ByHandOutcome> {
   const child = spawn('/bin/sh', ['-c', command], { env: { ...process.env, ...environment } });
   const exit = once(child, 'close');
   // A command that refuses its input closes it; its exit status then says so.

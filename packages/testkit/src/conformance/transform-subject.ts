@@ -54,7 +54,10 @@ export interface EncodedBytes {
   readonly parameters: JsonObject;
 }
 
-export async function encodeBytes({ transform, context }: TransformUnderCheck, body: Body): Promise<EncodedBytes> {
+export async function encodeBytes(
+  { transform, context }: TransformUnderCheck,
+  body: Body,
+): Promise<EncodedBytes> {
   const encoded = await transform.encode(body, identity, context);
   const chunks: Buffer[] = [];
   for await (const chunk of encoded.body) chunks.push(Buffer.from(chunk));
@@ -63,6 +66,10 @@ export async function encodeBytes({ transform, context }: TransformUnderCheck, b
   return { bytes: Buffer.concat(chunks), chunks, parameters };
 }
 
-export function decodeBytes({ transform, context }: TransformUnderCheck, bytes: Uint8Array, parameters: JsonObject): Promise<Buffer> {
+export function decodeBytes(
+  { transform, context }: TransformUnderCheck,
+  bytes: Uint8Array,
+  parameters: JsonObject,
+): Promise<Buffer> {
   return collect(transform.decode(bodyOf(bytes), parameters, context));
 }

@@ -1,11 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { sharedPostgres, startPostgres } from '../../src/postgres.ts';
 import { claimFolder, sweepLeftovers } from '../../src/postgres/leftovers.ts';
 
@@ -79,6 +79,7 @@ describe('startPostgres', () => {
 
   it('sweeps what a dead owner left, and nothing else', () => {
     const parent = mkdtempSync(join(tmpdir(), 'pgsilo-sweep-'));
+    onTestFinished(() => rmSync(parent, { recursive: true }));
     const make = (name: string): string => {
       const folder = join(parent, name);
       mkdirSync(folder);
