@@ -87,6 +87,16 @@ describe('choosing what to back up', () => {
     }
   });
 
+  it('says nothing with --quiet --log-level error when all is well, and what is wrong when not', async () => {
+    const quiet = ['--quiet', '--log-level', 'error'];
+    expect((await pgsiloOk(['backup', file, '--only', 'globex', ...quiet], at)).all.trim()).toBe('');
+    expect((await pgsiloOk(['verify', file, 'globex', ...quiet], at)).all.trim()).toBe('');
+    const unreachable = { ...at, env: { VIGIA_URL: 'postgresql://nobody@127.0.0.1:1/postgres' } };
+    const failed = await pgsilo(['backup', file, ...quiet], unreachable);
+    expect(failed.exit).toBe(3);
+    expect(failed.stderr).toContain('source.unreachable');
+  });
+
   it('refuses an empty registry rather than backing up nothing', async () => {
     await server.query('vigia_master', 'UPDATE clientes_saas SET is_active = false');
     try {

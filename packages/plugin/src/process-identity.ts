@@ -4,7 +4,12 @@ import { hostname } from 'node:os';
 
 /** `<space>-<pid>-<start>`: says precisely enough which process wrote something to know later whether it can still be alive. */
 export function ownIdentity(): string {
-  return `${processSpace()}-${process.pid}-${startTime(process.pid) ?? '0'}`;
+  return identityOf(process.pid);
+}
+
+/** The identity of another process of this machine. */
+export function identityOf(pid: number): string {
+  return `${processSpace()}-${pid}-${startTime(pid) ?? '0'}`;
 }
 
 /** True only when that process is proved to be gone; false when it lives, or cannot be known from here. */

@@ -1,6 +1,7 @@
 import { PgsiloError } from '@pgsilo/plugin';
 import type { DatabaseGrant, DatabaseSettings, ParameterSetting } from './database-settings.ts';
-import { quoteIdentifier, quoteLiteral } from './quoting.ts';
+import { quoteIdentifier, quoteLiteral, showName } from './quoting.ts';
+import type { Session } from './session.ts';
 
 /** A statement, and what it does, for the report when it cannot be done. */
 export interface SettingStatement {
@@ -16,19 +17,21 @@ export interface CreateDatabaseOptions {
   readonly owner?: string | undefined;
   /** Undefined: the server's default. */
   readonly tablespace?: string | undefined;
+  /** Whether template0 has ICU rules, see {@link templateHasRules}. Default: no. */
+  readonly templateRules?: boolean | undefined;
 }
 
 /**
  * `CREATE DATABASE` from template0 with the same encoding, locale provider and locales under another name.
- * Throws `restore.refused` when the server is too old for the provider.
+ * Throws `restore.refused` when the server cannot have a database with the provider.
  */
 export function createDatabaseStatement(
   settings: DatabaseSettings,
   newName: string,
   options: CreateDatabaseOptions,
 ): string {
-  const { major } = options;
-  const problem = localeProblem(settings, major);
+  const { major, templateRules = false } = options;
+  const problem = localeProblem(settings, major, templateRules);
   if (problem) throw new PgsiloError('restore.refused', problem);
   const parts = [
     `CREATE DATABASE ${quoteIdentifier(newName)} WITH TEMPLATE = template0`,
@@ -42,13 +45,30 @@ export function createDatabaseStatement(
   if (settings.localeProvider === 'builtin' && settings.locale)
     parts.push(`BUILTIN_LOCALE = ${quoteLiteral(settings.locale)}`);
   if (settings.icuRules) parts.push(`ICU_RULES = ${quoteLiteral(settings.icuRules)}`);
+  // Unsaid, the rules of template0 would be taken, and everything sorted otherwise than it was.
+  else if (settings.localeProvider === 'icu' && templateRules) parts.push("ICU_RULES = ''");
   if (options.owner !== undefined) parts.push(`OWNER = ${quoteIdentifier(options.owner)}`);
   if (options.tablespace !== undefined) parts.push(`TABLESPACE = ${quoteIdentifier(options.tablespace)}`);
   return parts.join(' ');
 }
 
-/** Why a server of this major version cannot have a database with these locales; undefined when it can, as far as its version goes. */
-export function localeProblem(settings: DatabaseSettings, major: number): string | undefined {
+/** Whether template0 has ICU rules, as the option `--icu-rules` of initdb gives it. New databases take them over unless told otherwise. */
+export async function templateHasRules(session: Session): Promise<boolean> {
+  const [row] = await session.query<{ rules: string | null }>(
+    `SELECT to_jsonb(d) ->> 'daticurules' AS rules FROM pg_database d WHERE datname = 'template0'`,
+  );
+  return row?.rules != null;
+}
+
+/**
+ * Why a server of this major version cannot have a database with these locales; undefined when it can, as far as version and template go.
+ * @param templateRules see {@link templateHasRules}.
+ */
+export function localeProblem(
+  settings: DatabaseSettings,
+  major: number,
+  templateRules: boolean = false,
+): string | undefined {
   const needed =
     settings.localeProvider === 'builtin'
       ? 17
@@ -57,8 +77,12 @@ export function localeProblem(settings: DatabaseSettings, major: number): string
         : settings.localeProvider === 'icu'
           ? 15
           : 0;
-  if (major >= needed) return undefined;
-  return `database ${settings.name} has the locale provider ${settings.localeProvider}${settings.icuRules ? ' with rules' : ''}, which takes PostgreSQL ${needed}; this server is ${major}`;
+  if (major >= needed) {
+    // There is no word for "no rules" but in a database of ICU: ICU_RULES = '' is refused for the others.
+    if (!templateRules || settings.localeProvider === 'icu') return undefined;
+    return `the server was made with ICU rules (initdb --icu-rules), beside which PostgreSQL can make no database of the locale provider ${settings.localeProvider}, as ${showName(settings.name)} is`;
+  }
+  return `database ${showName(settings.name)} has the locale provider ${settings.localeProvider}${settings.icuRules ? ' with rules' : ''}, which takes PostgreSQL ${needed}; this server is ${major}`;
 }
 
 export interface ApplyOptions {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { plural } from './plural.ts';
 
 /** How much a fingerprint says of each table: the exact count of its rows, or a hash of their contents too. */
 export type FingerprintKind = 'counts' | 'content';
@@ -71,8 +72,4 @@ export function describeFingerprint(fingerprint: Fingerprint): string {
   ];
   if (fingerprint.largeObjects > 0) parts.push(plural(fingerprint.largeObjects, 'large object'));
   return parts.join(', ') + (fingerprint.kind === 'content' ? ', with their contents' : '');
-}
-
-function plural(number: number | bigint, noun: string): string {
-  return `${number.toLocaleString('en-US')} ${noun}${Number(number) === 1 ? '' : 's'}`;
 }

@@ -46,11 +46,13 @@ export {
   createDatabaseStatement,
   localeProblem,
   setParameter,
+  templateHasRules,
 } from './database-statements.ts';
 export type { ApplyOptions, CreateDatabaseOptions, SettingStatement } from './database-statements.ts';
 export { produce, runTool } from './child.ts';
 export type { ChildOptions, ProducedBody } from './child.ts';
 export { takeLock } from './lock.ts';
+export { plural } from './plural.ts';
 export { commandLine } from './program.ts';
 export type { Program } from './program.ts';
 export { findTool, saferVersion } from './tools.ts';

@@ -39,12 +39,14 @@ const found = new Map<string, Promise<Tool[]>>();
 /**
  * The client program for a server: of the server's own major version if there is one, else the oldest that is newer.
  * Throws `source.tool-missing` when there is none, `source.tool-version` when all are older than the server.
+ * @param measure what has that version, for messages, when it is not the server.
  */
 export async function findTool(
   name: ToolName,
   serverMajor: number,
   programs: ClientPrograms,
   signal?: AbortSignal,
+  measure: string = 'the server',
 ): Promise<Tool> {
   if (signal) throwIfAborted(signal);
   const key = JSON.stringify([name, programs.bin, programs.exec, programs.execQuoting, process.env['PATH']]);
@@ -65,7 +67,7 @@ export async function findTool(
   const versions = [...new Set(tools.map((tool) => tool.version))].join(', ');
   throw new PgsiloError(
     'source.tool-version',
-    `${name} ${versions} is older than the server, which is of version ${serverMajor}`,
+    `${name} ${versions} is older than ${measure}, which is of version ${serverMajor}`,
     {
       hint: installHint(serverMajor),
     },

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { lstat, readFile, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { attempt, translate } from './errors.ts';
-import { isGone, ownIdentity } from './process-identity.ts';
+import { isGone, ownIdentity } from '@pgsilo/plugin/process-identity';
 import { isAbsent } from './tree.ts';
 import type { Tree } from './tree.ts';
 

@@ -5,7 +5,7 @@ import { PgsiloError } from '@pgsilo/plugin';
 import { codeOf, translate } from './errors.ts';
 import type { Folders } from './folders.ts';
 import { claimPrefix } from './leftovers.ts';
-import { ownIdentity } from './process-identity.ts';
+import { ownIdentity } from '@pgsilo/plugin/process-identity';
 import { isAbsent } from './tree.ts';
 import type { Tree } from './tree.ts';
 

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { bodyOf, collect, gatedBody, testContext } from '@pgsilo/testkit';
-import { isGone, ownIdentity } from '../src/process-identity.ts';
+import { isGone, ownIdentity } from '@pgsilo/plugin/process-identity';
 import { ownFolder, sinkIn } from './folder.ts';
 
 const context = testContext();

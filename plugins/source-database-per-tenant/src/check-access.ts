@@ -1,5 +1,5 @@
 import { toPgsiloError, type CheckResult, type Context, type Plan } from '@pgsilo/plugin';
-import { openSession, showName, type Session } from '@pgsilo/postgres';
+import { openSession, plural, showName, type Session } from '@pgsilo/postgres';
 import { databaseOf } from './plan.ts';
 import type { SourceSetup } from './setup.ts';
 
@@ -58,12 +58,12 @@ export async function* checkAccess(
     yield {
       name: 'access',
       status: 'failed',
-      message: `${problems - mostReported} more databases cannot be read whole`,
+      message: `${plural(problems - mostReported, 'more database')} cannot be read whole`,
       hint: 'See the first ones.',
     };
   }
   if (problems === 0)
-    yield { name: 'access', status: 'ok', message: `all of ${units.length} databases can be read` };
+    yield { name: 'access', status: 'ok', message: units.length === 1 ? 'all of the database can be read' : `all of ${plural(units.length, 'database')} can be read` };
 }
 
 interface Access {
@@ -127,7 +127,7 @@ function describe(database: string, access: Access): { message: string; hint: st
   }
   if (objects > 0) {
     return {
-      message: `${where}: ${objects} large objects cannot be read`,
+      message: `${where}: ${plural(objects, 'large object')} cannot be read`,
       hint: 'Grant membership in their owners, or SELECT on them.',
     };
   }

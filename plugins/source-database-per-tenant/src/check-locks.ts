@@ -1,5 +1,5 @@
 import type { CheckResult, Context, Plan } from '@pgsilo/plugin';
-import { openSession, showName, type Session } from '@pgsilo/postgres';
+import { openSession, plural, showName, type Session } from '@pgsilo/postgres';
 import { failed } from './check-result.ts';
 import { databaseOf } from './plan.ts';
 import type { SourceSetup } from './setup.ts';
@@ -27,7 +27,7 @@ export async function* checkLockHeadroom(
     );
     const tables = await countTables(setup, database, context);
     const { locks } = capacity!;
-    const message = `${tables} tables in the largest database, ${showName(database)}; the server has room for ${locks} locks`;
+    const message = `${plural(tables, 'table')} in the largest database, ${showName(database)}; the server has room for ${locks.toLocaleString('en-US')} locks`;
     const hint = 'Raise max_locks_per_transaction (it takes a restart of the server).';
     if (tables >= locks) yield { name, status: 'failed', message, hint };
     else if (tables > locks * comfortable) yield { name, status: 'warning', message, hint };

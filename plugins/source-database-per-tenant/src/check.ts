@@ -2,15 +2,19 @@ import type { CheckResult, Context, Plan } from '@pgsilo/plugin';
 import {
   findTool,
   openSession,
+  plural,
   runTool,
   saferVersion,
   showName,
   type Session,
+  type Tool,
   type ToolName,
 } from '@pgsilo/postgres';
 import { checkAccess } from './check-access.ts';
 import { checkLockHeadroom } from './check-locks.ts';
 import { failed } from './check-result.ts';
+import { failsAtFirst } from './pg-restore-errors.ts';
+import { findPgRestore } from './pg-restore.ts';
 import { planUnits } from './plan.ts';
 import { connectionForPrograms, type SourceSetup } from './setup.ts';
 import { takeSnapshot } from './snapshot.ts';
@@ -103,29 +107,49 @@ async function* checkTools(
   session: Session,
   context: Context,
 ): AsyncGenerator<CheckResult> {
-  const names: ToolName[] = [
-    'pg_dump',
-    ...(setup.options.globals ? (['pg_dumpall'] as const) : []),
-    'pg_restore',
-  ];
+  const names: ToolName[] = ['pg_dump', ...(setup.options.globals ? (['pg_dumpall'] as const) : [])];
+  let dump: Tool | undefined;
   for (const name of names) {
     try {
       const tool = await findTool(name, session.major, setup.programs, context.signal);
-      const safer = saferVersion(tool);
-      const where = tool.prefix.length ? `${tool.prefix[0]} … ${tool.command}` : tool.command;
-      yield safer
-        ? {
-            name,
-            status: 'warning',
-            message: `${tool.version} (${where}) has known security defects`,
-            hint: `Update the client programs to ${safer} or later.`,
-          }
-        : { name, status: 'ok', message: `${tool.version} (${where})` };
+      if (name === 'pg_dump') dump = tool;
+      yield describeTool(tool);
     } catch (error) {
       yield failed(name, error);
     }
   }
+  try {
+    // An archive of that pg_dump is restored by no older pg_restore.
+    const tool = await findPgRestore(setup, session.major, dump?.major ?? session.major, context.signal);
+    yield describeTool(tool);
+    if (failsAtFirst(tool.major, session.major)) yield newerRestore(tool, session);
+  } catch (error) {
+    yield failed('pg_restore', error);
+  }
   yield await checkProgramLogin(setup, context);
+}
+
+function describeTool(tool: Tool): CheckResult {
+  const { name } = tool;
+  const safer = saferVersion(tool);
+  const where = tool.prefix.length ? `${tool.prefix[0]} … ${tool.command}` : tool.command;
+  return safer
+    ? {
+        name,
+        status: 'warning',
+        message: `${tool.version} (${where}) has known security defects`,
+        hint: `Update the client programs to ${safer} or later.`,
+      }
+    : { name, status: 'ok', message: `${tool.version} (${where})` };
+}
+
+function newerRestore(tool: Tool, session: Session): CheckResult {
+  return {
+    name: 'pg_restore',
+    status: 'warning',
+    message: `${tool.version} is the one to restore with, and PostgreSQL ${session.major} does not know what it says first (SET transaction_timeout): pgsilo restores past that, with one job`,
+    hint: `Install the client programs of PostgreSQL ${session.major} for restores with several jobs, and for restores by hand.`,
+  };
 }
 
 /** A client program logs in on its own, perhaps from another machine: only if it can import a snapshot of ours it sees the same server as we do. */
@@ -163,7 +187,7 @@ function* describePlan(plan: Plan): Generator<CheckResult> {
   yield {
     name: 'units',
     status: 'ok',
-    message: `${databases} ${databases === 1 ? 'database' : 'databases'}`,
+    message: plural(databases, 'database'),
   };
   for (const { unit, error } of plan.missing) {
     yield {

@@ -6,7 +6,7 @@ import {
   type RestoreOutcome,
   type RestoreRequest,
 } from '@pgsilo/plugin';
-import { describeServer, openSession, showName, type Session } from '@pgsilo/postgres';
+import { describeServer, openSession, plural, showName, type Session } from '@pgsilo/postgres';
 import { artifactOf, readBytes } from './artifacts.ts';
 import { readGlobalsFile, type GlobalStatement } from './globals-file.ts';
 import { planGlobals, shorten, type GlobalsPlan } from './globals-plan.ts';
@@ -79,7 +79,7 @@ async function runGlobals(
   const created = plan.newRoles.length === 0 ? 'no roles' : `roles ${listed(plan.newRoles.map(showName))}`;
   return {
     target: describeServer(session.settings),
-    compared: `${plan.existing} existing roles; created: ${created}`,
+    compared: `${plural(plan.existing, 'existing role')}; created: ${created}`,
     warnings,
     next: ['Restore the databases that need these roles.'],
   };
@@ -137,9 +137,9 @@ function describe(plan: GlobalsPlan, session: Session): readonly string[] {
   return [
     plan.newRoles.length === 0
       ? `Create no roles on ${describeServer(session.settings)}: all are there`
-      : `Create ${plan.newRoles.length} roles on ${describeServer(session.settings)}, in one transaction: ${listed(plan.newRoles.map(showName))}`,
+      : `Create ${plural(plan.newRoles.length, 'role')} on ${describeServer(session.settings)}, in one transaction: ${listed(plan.newRoles.map(showName))}`,
     ...(superusers.length > 0 ? [`Of these, superusers: ${listed(superusers)}`] : []),
-    `Leave ${plan.existing} roles that exist as they are`,
+    `Leave ${plural(plan.existing, 'role')} that ${plan.existing === 1 ? 'exists as it is' : 'exist as they are'}`,
     ...(plan.newTablespaces.length > 0
       ? [`Create tablespaces: ${listed(plan.newTablespaces.map(showName))}`]
       : []),

@@ -1,6 +1,6 @@
 import { PgsiloError, type BackupView, type Context, type Inspection } from '@pgsilo/plugin';
 import {
-  describeFingerprint, isData, largeObjectsOf, readArchive, sequenceValue, showName, type ArchiveContents, type Fingerprint,
+  describeFingerprint, isData, largeObjectsOf, plural, readArchive, sequenceValue, showName, type ArchiveContents, type Fingerprint,
 } from '@pgsilo/postgres'; // prettier-ignore
 import { artifactOf, readBytes, readFingerprint, readSettings } from './artifacts.ts';
 import { readGlobalsFile, rolesOf } from './globals-file.ts';
@@ -12,7 +12,7 @@ export async function inspectBackup(backup: BackupView, context: Context): Promi
   if (backup.unit.name === globalsUnit.name) {
     const roles = rolesOf(readGlobalsFile(await readBytes(artifactOf(backup, 'globals.sql'))));
     if (roles.length === 0) throw invalid('globals.sql creates no role, and every server has one');
-    return { summary: `${roles.length} roles` };
+    return { summary: plural(roles.length, 'role') };
   }
   await readSettings(backup);
   const fingerprint = await readFingerprint(backup);
@@ -20,7 +20,7 @@ export async function inspectBackup(backup: BackupView, context: Context): Promi
   const contents = await readArchive(artifactOf(backup, 'database.dump').open(), { keep: isData });
   if (!fingerprint)
     return {
-      summary: `${contents.data.size} blocks of data, read to their end; no fingerprint to compare with`,
+      summary: `${plural(contents.data.size, 'block')} of data, read to the end; no fingerprint to compare with`,
     };
   const differences = compareContents(contents, fingerprint);
   if (differences.length > 0) throw invalid(`archive and fingerprint differ: ${listed(differences, 10)}`);
@@ -44,7 +44,7 @@ export function compareContents(contents: ArchiveContents, fingerprint: Fingerpr
         differences.push(`rows of table ${display(object)} cannot be counted (${uncountable(contents)})`);
       else if (BigInt(table.rows) !== BigInt(rows))
         differences.push(
-          `table ${display(object)} has ${rows} rows in the archive and ${table.rows} in the fingerprint`,
+          `table ${display(object)} has ${plural(BigInt(rows), 'row')} in the archive and ${table.rows} in the fingerprint`,
         );
     } else if (entry.desc === 'SEQUENCE SET') {
       const value = sequenceValue(entry);
@@ -62,10 +62,10 @@ export function compareContents(contents: ArchiveContents, fingerprint: Fingerpr
     differences.push(`sequence ${display(sequence)} is not in the archive`);
   if (objects !== fingerprint.largeObjects)
     differences.push(
-      `${objects} large objects in the archive and ${fingerprint.largeObjects} in the fingerprint`,
+      `${plural(objects, 'large object')} in the archive and ${fingerprint.largeObjects} in the fingerprint`,
     );
   if (objects !== contents.largeObjects)
-    differences.push(`${objects} large objects and the contents of ${contents.largeObjects}`);
+    differences.push(`${plural(objects, 'large object')} and the contents of ${contents.largeObjects}`);
   return differences;
 }
 

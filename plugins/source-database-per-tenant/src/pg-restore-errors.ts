@@ -13,24 +13,26 @@ export class RestoreErrors {
     this.#onForeign = onForeign;
   }
 
-  /** Takes the next line of stderr. Returns whether it is of interest to anybody. */
-  line(line: string): boolean {
+  /** Takes the next line of stderr. Returns the lines that are of interest to anybody: none, this one, or also the one before. */
+  line(line: string): readonly string[] {
     this.#last = line;
+    const before: string[] = [];
     if (this.#pending !== undefined) {
       const first = this.#pending;
       this.#pending = undefined;
       if (line.trim() === 'Command was: SET transaction_timeout = 0;') {
         this.#expected += 1;
-        return false;
+        return [];
       }
+      before.push(first);
       this.#onForeign(first);
     }
     if (/^pg_restore: error: .*\btransaction_timeout\b/.test(line)) {
       this.#pending = line;
-      return false;
+      return before;
     }
     if (line.startsWith('pg_restore: error: ')) this.#onForeign(line);
-    return !summary.test(line);
+    return summary.test(line) ? before : [...before, line];
   }
 
   /** Whether pg_restore came to its end and failed over nothing else. */

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PgsiloError, type Body, type Context } from '@pgsilo/plugin';
+import { PgsiloError, throwIfAborted, type Body, type Context } from '@pgsilo/plugin';
 import {
   archiveSubset,
   childConnection,
@@ -13,6 +13,7 @@ import {
   type Tool,
   type TocEntry,
 } from '@pgsilo/postgres';
+import { LastWords } from './last-words.ts';
 import { failsAtFirst, RestoreErrors } from './pg-restore-errors.ts';
 import type { SourceSetup } from './setup.ts';
 
@@ -42,7 +43,14 @@ export function findPgRestore(
   dumpMajor: number,
   signal: AbortSignal,
 ): Promise<Tool> {
-  return findTool('pg_restore', Math.max(serverMajor, dumpMajor), setup.programs, signal);
+  return dumpMajor > serverMajor
+    ? findTool('pg_restore', dumpMajor, setup.programs, signal, 'the pg_dump that wrote the archive')
+    : findTool('pg_restore', serverMajor, setup.programs, signal);
+}
+
+/** How many workers a restore can have. More than one would speak at the same time, and where words are judged they must not mix. */
+export function jobsOf(setup: SourceSetup, tool: Tool, serverMajor: number, wanted: number): number {
+  return setup.programs.exec || failsAtFirst(tool.major, serverMajor) ? 1 : Math.max(1, wanted);
 }
 
 /** Restores into an existing, empty database; stops at the first error. Through `exec` the archive goes through standard input, which takes one job. */
@@ -56,6 +64,7 @@ export async function runPgRestore(job: PgRestoreJob, context: Context): Promise
     : { host: execHost, port: execPort };
   const connection = childConnection(job.server, job.database, job.applicationName, far ? place : undefined);
   const tolerant = failsAtFirst(tool.major, job.serverMajor);
+  const doing = `pg_restore into database ${showName(job.database)}`;
   const args = [
     ...(tolerant ? [] : ['--exit-on-error']),
     '--no-password',
@@ -64,34 +73,50 @@ export async function runPgRestore(job: PgRestoreJob, context: Context): Promise
   ];
   if (!far) {
     if (job.entries) args.push(`--use-list=${await writeList(job.entries, context)}`);
-    args.push(`--jobs=${job.jobs}`, connection.argument, job.archive);
+    args.push(`--jobs=${jobsOf(setup, tool, job.serverMajor, job.jobs)}`, connection.argument, job.archive);
   } else args.push(connection.argument);
   const run = (onStderr: (line: string) => void, signal: AbortSignal): Promise<unknown> =>
     runTool(tool, args, {
-      doing: `pg_restore into database ${showName(job.database)}`,
+      doing,
       env: connection.env,
       signal,
       onStderr,
       ...(far ? { input: archiveOf(job) } : {}),
     });
   const log = (line: string): void => context.log.warn(line, { database: job.database });
-  if (tolerant) await runTolerantly(run, log, context.signal);
-  else await run(log, context.signal);
+  const words = new LastWords(log);
+  try {
+    if (tolerant) await runTolerantly(doing, run, words, context.signal);
+    else await run((line) => words.add(line), context.signal);
+    words.flush();
+  } catch (error) {
+    words.flush(error instanceof Error ? error.message : '');
+    throw error;
+  }
 }
 
 /** Stops at the first error as `--exit-on-error` does, but for the one that this pair of versions cannot do without. */
 async function runTolerantly(
+  doing: string,
   run: (onStderr: (line: string) => void, signal: AbortSignal) => Promise<unknown>,
-  log: (line: string) => void,
+  words: LastWords,
   signal: AbortSignal,
 ): Promise<void> {
   const stop = new AbortController();
-  const errors = new RestoreErrors((line) => stop.abort(new PgsiloError('restore.failed', line)));
+  const errors = new RestoreErrors(() => stop.abort());
   try {
-    await run((line) => errors.line(line) && log(line), AbortSignal.any([signal, stop.signal]));
+    await run(
+      (line) => {
+        for (const each of errors.line(line)) words.add(each);
+      },
+      AbortSignal.any([signal, stop.signal]),
+    );
   } catch (error) {
+    throwIfAborted(signal);
+    if (stop.signal.aborted)
+      throw new PgsiloError('restore.failed', `${doing} failed: ${words.text}`, { cause: error });
     const ended = error instanceof PgsiloError && /exited with status 1\b/.test(error.message);
-    if (!ended || stop.signal.aborted || !errors.onlyExpected) throw error;
+    if (!ended || !errors.onlyExpected) throw error;
   }
 }
 

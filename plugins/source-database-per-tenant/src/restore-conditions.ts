@@ -3,6 +3,7 @@ import {
   localeProblem,
   majorVersion,
   showName,
+  templateHasRules,
   type DatabaseSettings,
   type Session,
   type Toc,
@@ -29,6 +30,8 @@ export interface Conditions {
   readonly tablespaces: boolean;
   /** Tablespace of the new database; undefined: the server's default. */
   readonly tablespace: string | undefined;
+  /** Whether template0 has ICU rules that the new database must not take over unasked. */
+  readonly templateRules: boolean;
 }
 
 export interface ConditionsAbout {
@@ -48,10 +51,11 @@ export async function examineConditions(session: Session, about: ConditionsAbout
   const entries =
     roles.leftOut.size === 0 ? candidates : candidates.filter((entry) => !roles.leftOut.has(entry.dumpId));
   const tablespaces = await tablespaceConditions(session, entries, settings);
+  const templateRules = await templateHasRules(session);
   const problems: Problem[] = [
     ...roles.problems,
     ...(await privilegeProblems(session, restorer, entries, settings, request.owner)),
-    ...(await localeProblems(session, settings)),
+    ...(await localeProblems(session, settings, templateRules)),
   ];
   const extensions = await missingExtensions(session, entries);
   if (extensions.length > 0) {
@@ -73,6 +77,7 @@ export async function examineConditions(session: Session, about: ConditionsAbout
     entries: narrowed ? entries : undefined,
     tablespaces: tablespaces.all,
     tablespace: tablespaces.ofDatabase,
+    templateRules,
   };
 }
 
@@ -162,10 +167,23 @@ async function tablespaceConditions(
   };
 }
 
-async function localeProblems(session: Session, settings: DatabaseSettings): Promise<readonly Problem[]> {
+async function localeProblems(
+  session: Session,
+  settings: DatabaseSettings,
+  templateRules: boolean,
+): Promise<readonly Problem[]> {
   const tooOld = localeProblem(settings, session.major);
   if (tooOld !== undefined)
     return [{ code: 'restore.refused', message: tooOld, hint: 'Restore into a server of a later version.' }];
+  const impossible = localeProblem(settings, session.major, templateRules);
+  if (impossible !== undefined)
+    return [
+      {
+        code: 'restore.refused',
+        message: impossible,
+        hint: 'Restore into a server that was made without --icu-rules.',
+      },
+    ];
   const problems: Problem[] = [];
   for (const locale of new Set([settings.collate, settings.ctype])) {
     if (await hasLocale(session, locale)) continue;
@@ -196,6 +214,19 @@ async function hasLocale(session: Session, locale: string): Promise<boolean> {
     if ((error as { code?: string }).code === 'source.unreachable') throw error;
     return false;
   }
+}
+
+/** First server that knows what pg_restore says before anything else to restore an archive of its own version. */
+const firstOfNewPreamble = 17;
+
+/** Why a backup of one server cannot be restored into another, of an older version; undefined when it may be tried. Both as major versions. */
+export function downgradeProblem(from: number | undefined, to: number): Problem | undefined {
+  if (from === undefined || from < firstOfNewPreamble || to >= firstOfNewPreamble) return undefined;
+  return {
+    code: 'restore.refused',
+    message: `the backup is of PostgreSQL ${from}, the server to restore into is of version ${to}: PostgreSQL cannot go back to a version before ${firstOfNewPreamble}`,
+    hint: `Restore into a server of version ${from} or later.`,
+  };
 }
 
 function versionWarnings(toc: Toc, major: number): readonly string[] {

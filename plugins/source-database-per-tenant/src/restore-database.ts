@@ -20,7 +20,7 @@ import { artifactOf, readFingerprint, readSettings } from './artifacts.ts';
 import { examineLive } from './live-database.ts';
 import { findPgRestore } from './pg-restore.ts';
 import { databaseOf } from './plan.ts';
-import { examineConditions } from './restore-conditions.ts';
+import { downgradeProblem, examineConditions } from './restore-conditions.ts';
 import { describePlan } from './restore-plan.ts';
 import { throwProblems, type Problem } from './restore-problems.ts';
 import { readRestorer } from './restore-privileges.ts';
@@ -57,6 +57,10 @@ export async function prepareDatabaseRestore(
     const live =
       request.replace && liveExists ? await examineLive(admin, names.live, restorer.superuser) : undefined;
     throwProblems(live?.problems ?? []);
+
+    // Also before it is fetched.
+    const downgrade = downgradeProblem(majorVersion(backup.facts.server.version), admin.major);
+    throwProblems(downgrade ? [downgrade] : []);
 
     const settings = await readSettings(backup);
     const fingerprint = await readFingerprint(backup);

@@ -1,14 +1,15 @@
-import { describeFingerprint, describeServer, showName } from '@pgsilo/postgres';
+import { describeFingerprint, describeServer, plural, showName } from '@pgsilo/postgres';
+import { jobsOf } from './pg-restore.ts';
 import type { PreparedRestore } from './prepared-restore.ts';
 
 /** What a restore would do, a sentence each. */
 export function describePlan(prepared: PreparedRestore): readonly string[] {
   const { names, request, settings, fingerprint } = prepared;
   const server = describeServer(prepared.admin.settings);
-  const what = request.tables ? `${request.tables.length} tables and what they need` : 'everything';
+  const what = request.tables ? `${plural(request.tables.length, 'table')} and what ${request.tables.length === 1 ? 'it needs' : 'they need'}` : 'everything';
   const steps = [
     `Create a database on ${server} with encoding ${settings.encoding} and locale ${settings.collate}, which only this restore connects to`,
-    `Restore ${what} into it (${prepared.entryCount} entries) with ${prepared.tool.name} ${prepared.tool.version}, ${jobsText(prepared)}`,
+    `Restore ${what} into it (${prepared.entryCount === 1 ? '1 entry' : `${prepared.entryCount.toLocaleString('en-US')} entries`}) with ${prepared.tool.name} ${prepared.tool.version}, ${jobsText(prepared)}`,
     fingerprint
       ? `Compare it with the fingerprint of the backup: ${describeFingerprint(fingerprint)}`
       : 'Compare nothing: the backup has no fingerprint',
@@ -30,6 +31,6 @@ export function describePlan(prepared: PreparedRestore): readonly string[] {
 }
 
 function jobsText(prepared: PreparedRestore): string {
-  const jobs = prepared.setup.programs.exec ? 1 : prepared.request.jobs;
+  const jobs = jobsOf(prepared.setup, prepared.tool, prepared.admin.major, prepared.request.jobs);
   return jobs === 1 ? 'one job' : `${jobs} jobs`;
 }

@@ -53,6 +53,7 @@ async function createWorking(prepared: PreparedRestore, working: string): Promis
       major: admin.major,
       owner,
       tablespace: prepared.conditions.tablespace,
+      templateRules: prepared.conditions.templateRules,
     }),
   );
   await admin.query(`REVOKE ALL ON DATABASE ${quoteIdentifier(working)} FROM PUBLIC`);
@@ -63,7 +64,7 @@ async function restoreInto(prepared: PreparedRestore, working: string): Promise<
   const { setup, request, admin, applicationName, archive, tool, conditions, context } = prepared;
   const job = {
     setup, tool, server: admin.settings, serverMajor: admin.major, elsewhere: request.toServer !== undefined, database: working, applicationName, archive, entries: conditions.entries,
-    owner: request.owner, tablespaces: conditions.tablespaces, jobs: Math.max(1, request.jobs),
+    owner: request.owner, tablespaces: conditions.tablespaces, jobs: request.jobs,
   }; // prettier-ignore
   await runPgRestore(job, context);
 }

@@ -1,4 +1,5 @@
 import type { TocEntry } from '@pgsilo/postgres';
+import { extensionsOfConstraint, schemaOfExtension } from './operator-classes.ts';
 import { findTables, isTable, showTable } from './table-names.ts';
 
 export interface TableSelection {
@@ -38,12 +39,14 @@ export function selectTables(all: readonly TocEntry[], names: readonly string[])
   const add = (entry: TocEntry): void => {
     if (selected.has(entry.dumpId)) return;
     selected.add(entry.dumpId);
-    const schema = entry.namespace === undefined ? undefined : archive.schemas.get(entry.namespace);
+    const within = entry.desc === 'EXTENSION' ? schemaOfExtension(entry) : entry.namespace;
+    const schema = within === undefined ? undefined : archive.schemas.get(within);
     if (schema) add(schema);
     for (const id of entry.dependencies) {
       const needed = archive.byId.get(id);
       if (needed && isNeeded(archive, entry, needed)) add(needed);
     }
+    if (entry.desc === 'CONSTRAINT') extensionsOfConstraint(entry, archive.extensions).forEach(add);
   };
   for (const table of chosen) {
     add(table);
@@ -74,6 +77,7 @@ interface Archive {
   readonly all: readonly TocEntry[];
   readonly byId: ReadonlyMap<number, TocEntry>;
   readonly schemas: ReadonlyMap<string, TocEntry>;
+  readonly extensions: readonly TocEntry[];
   /** Entries that name this one among their dependencies. */
   readonly dependents: ReadonlyMap<number, readonly TocEntry[]>;
   /** Partition → the table that it is attached to. */
@@ -101,7 +105,8 @@ function indexArchive(all: readonly TocEntry[]): Archive {
     if (partition && parent) parents.set(partition.dumpId, parent.dumpId);
   }
   const schemas = new Map(all.filter((entry) => entry.desc === 'SCHEMA').map((entry) => [entry.tag, entry]));
-  return { all, byId, schemas, dependents, parents };
+  const extensions = all.filter((entry) => entry.desc === 'EXTENSION');
+  return { all, byId, schemas, extensions, dependents, parents };
 }
 
 function withPartitions(archive: Archive, tables: readonly TocEntry[]): readonly TocEntry[] {

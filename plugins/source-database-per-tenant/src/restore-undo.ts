@@ -19,12 +19,18 @@ export async function undo(prepared: PreparedRestore, working: string, error: un
   });
   return new PgsiloError(
     failure.code,
-    `${failure.message}${failure.message.endsWith('.') ? '' : '.'} ${note}`,
+    withNote(failure.message, note),
     {
       cause: error,
       ...(failure.hint === undefined ? {} : { hint: failure.hint }),
     },
   );
+}
+
+/** What a client program said last, over several lines, is followed by a line of its own. */
+function withNote(message: string, note: string): string {
+  if (message.includes('\n')) return `${message}\n${note}`;
+  return `${message}${/[.!?]$/.test(message) ? '' : '.'} ${note}`;
 }
 
 async function removeWorking(prepared: PreparedRestore, working: string): Promise<string> {

@@ -1,5 +1,5 @@
 import { PgsiloError } from '@pgsilo/plugin';
-import { showName, type TocEntry } from '@pgsilo/postgres';
+import { plural, showName, type TocEntry } from '@pgsilo/postgres';
 import { listed } from './restore-problems.ts';
 
 export interface TableName {
@@ -73,7 +73,7 @@ function problemOf(wanted: TableName, entries: readonly TocEntry[], tables: read
   const words =
     near.length > 0
       ? `did you mean ${listed(near, 3)}?`
-      : `it has ${tables.length} tables, none with a name like it`;
+      : `it has ${plural(tables.length, 'table')}, none with a name like it`;
   return `the backup has no table ${showTable(wanted)}: ${words}`;
 }
 

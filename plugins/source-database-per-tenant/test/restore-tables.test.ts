@@ -20,6 +20,14 @@ beforeAll(async () => {
   await sql(server, 'postgres', 'CREATE ROLE rich_owner; CREATE ROLE rich_app; CREATE ROLE "rich reader"');
   await sql(server, 'postgres', 'CREATE DATABASE rich TEMPLATE template0');
   await sql(server, 'rich', rich);
+  await sql(
+    server,
+    'rich',
+    `CREATE SCHEMA "ex ts"; CREATE EXTENSION btree_gist SCHEMA "ex ts"; CREATE EXTENSION pg_trgm SCHEMA "ex ts"; CREATE SCHEMA room; SET search_path = "ex ts";
+     CREATE TABLE room.booked (room int, valid daterange, EXCLUDE USING gist (room WITH =, valid WITH &&));
+     INSERT INTO room.booked VALUES (1, '[2026-01-01,2026-02-01)');
+     CREATE TABLE room.named (name text, UNIQUE (name)); CREATE INDEX ON room.named USING gin (name gin_trgm_ops)`,
+  );
   backup = await backUp(server.url, database('rich'), undefined, { fingerprint: 'content' });
 });
 
@@ -94,6 +102,22 @@ test('what a table needs comes along: types, domains, extensions, functions, and
     expect(await sql(server, name, 'SELECT id, doubled FROM app.customers WHERE id = 50')).toEqual([
       { id: 50, doubled: 4 },
     ]);
+  });
+});
+
+test('the extensions come along whose operator classes a constraint or an index stands on, and no others', async () => {
+  const extensions = (name: string): Promise<unknown[]> =>
+    sql(server, name, 'SELECT extname, extnamespace::regnamespace::text AS schema FROM pg_extension ORDER BY 1');
+  const plpgsql = { extname: 'plpgsql', schema: 'pg_catalog' };
+  await withTables(['room.booked'], async (name, warnings) => {
+    expect(warnings).toEqual([]);
+    expect(await extensions(name)).toEqual([{ extname: 'btree_gist', schema: '"ex ts"' }, plpgsql]);
+    await expect(
+      sql(server, name, `INSERT INTO room.booked VALUES (1, '[2026-01-15,2026-03-01)')`),
+    ).rejects.toThrow(/exclusion/);
+  });
+  await withTables(['room.named'], async (name) => {
+    expect(await extensions(name)).toEqual([{ extname: 'pg_trgm', schema: '"ex ts"' }, plpgsql]);
   });
 });
 

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { identityOf, isGone } from '@pgsilo/plugin/process-identity';
 
 /** Names of server folders begin with this. */
 export const folderPrefix = 'pgsilo-pg-';
@@ -8,7 +9,7 @@ const ownerFile = 'owner';
 
 /** Writes who a server's folder belongs to: when that process is gone, the server goes. */
 export function claimFolder(folder: string, owner: number): void {
-  writeFileSync(join(folder, ownerFile), `${owner} ${startOf(owner)}\n`);
+  writeFileSync(join(folder, ownerFile), `${identityOf(owner)}\n`);
 }
 
 /**
@@ -40,7 +41,7 @@ export function sweepLeftovers(parent: string): void {
     if (!name.startsWith(folderPrefix)) continue;
     const folder = join(parent, name);
     const owner = readOwner(folder);
-    if (owner && !isAlive(owner)) removeServer(folder);
+    if (owner && isGone(owner)) removeServer(folder);
   }
 }
 
@@ -66,36 +67,11 @@ export function postmasterOf(folder: string): number | undefined {
   return Number.isInteger(pid) && pid > 1 ? pid : undefined;
 }
 
-interface Owner {
-  readonly pid: number;
-  readonly start: string;
-}
-
-function readOwner(folder: string): Owner | undefined {
+/** Undefined when the folder tells no owner. */
+function readOwner(folder: string): string | undefined {
   try {
-    const [pid, start] = readFileSync(join(folder, ownerFile), 'utf8').trim().split(' ');
-    return { pid: Number(pid), start: start ?? '' };
+    return readFileSync(join(folder, ownerFile), 'utf8').trim();
   } catch {
     return undefined;
-  }
-}
-
-function isAlive(owner: Owner): boolean {
-  try {
-    process.kill(owner.pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-  // The number may have been given to another process since.
-  return startOf(owner.pid) === owner.start;
-}
-
-/** When a process started, in ticks since boot, where the system says it; it tells apart two processes of one number. */
-function startOf(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
-  } catch {
-    return '';
   }
 }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import { ownIdentity } from '@pgsilo/plugin/process-identity';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { sharedPostgres, startPostgres } from '../../src/postgres.ts';
 import { claimFolder, sweepLeftovers } from '../../src/postgres/leftovers.ts';
@@ -95,7 +96,7 @@ describe('startPostgres', () => {
     claimFolder(dead!, 4_194_304 + 17);
     claimFolder(mine!, process.pid);
     // The number of a process that is alive, with the start of another.
-    writeFileSync(join(reused!, 'owner'), `${process.pid} 1\n`);
+    writeFileSync(join(reused!, 'owner'), `${ownIdentity().replace(/\d+$/, '1')}\n`);
     sweepLeftovers(parent);
     expect([dead, mine, reused, unclaimed, foreign].map((folder) => existsSync(folder!))).toEqual([
       false,
