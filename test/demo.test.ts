@@ -45,6 +45,15 @@ describe('the demo', () => {
     };
   };
 
+  /** Waits until the demo has said `words`; throws with all that it said when it ends before. */
+  const heard = async (demo: Demo, words: string): Promise<void> => {
+    let ended = false;
+    void demo.result.then(() => (ended = true));
+    await until(`the demo says ${words}`, () => ended || demo.said().includes(words), 90);
+    if (!demo.said().includes(words))
+      throw new Error(`the demo ended before it said ${words}:\n${demo.said()}`);
+  };
+
   /** The lines of "Try next", the first of which sets PATH and the folder. */
   const commandsOf = (output: string): string[] => {
     const lines = output.slice(output.indexOf('Try next')).split('\n').slice(1);
@@ -94,7 +103,7 @@ describe('the demo', () => {
   it('stays with --keep until Ctrl-C, with five commands for the server', async () => {
     const demo = start('--keep');
     try {
-      await until('the demo keeps its server', () => demo.said().includes('until you press Ctrl-C'), 90);
+      await heard(demo, 'until you press Ctrl-C');
       const second = start();
       expect(await second.result).toMatchObject({
         exit: 1,
@@ -116,7 +125,7 @@ describe('the demo', () => {
     'leaves nothing running when it is interrupted during %s',
     async (_, words, status) => {
       const demo = start();
-      await until(`the demo says ${words}`, () => demo.said().includes(words), 60);
+      await heard(demo, words);
       demo.kill('SIGINT');
       const { exit, output } = await demo.result;
       expect({ output, exit }).toEqual({ output, exit: status });
@@ -127,7 +136,7 @@ describe('the demo', () => {
 
   it('leaves nothing running when it is killed', async () => {
     const demo = start();
-    await until('the demo backs up', () => demo.said().includes('$ pgsilo backup'), 60);
+    await heard(demo, '$ pgsilo backup');
     demo.kill('SIGKILL');
     expect((await demo.result).exit).toBeUndefined();
     await expectNothingRunning(demo);

@@ -133,12 +133,10 @@ describe('restoring one tenant', () => {
       {
         cwd: join(server.folder, 'store/gzipped', path!),
         env: {
-          ...{
-            PGHOST: server.host,
-            PGPORT: String(server.port),
-            PGUSER: server.user,
-            PGPASSWORD: server.password,
-          },
+          PGHOST: server.host,
+          PGPORT: String(server.port),
+          PGUSER: server.user,
+          PGPASSWORD: server.password,
           PATH: `${server.bin}:${process.env['PATH']}`,
         },
         all: true,

@@ -177,6 +177,40 @@ describe.skipIf(!latest || latest.major === system.major)('two versions', () => 
     );
   });
 
+  describe('a server that was made with ICU rules', () => {
+    let target: TestServer;
+    let at: CallOptions;
+    beforeAll(async () => {
+      const initdb = ['--locale-provider=icu', '--icu-locale=en', '--icu-rules=&z < a'];
+      target = await startServer({ bin: latest!.bin, initdb });
+      at = { ...older.at, env: { ...older.at.env, TARGET_URL: target.url } };
+    });
+    afterAll(async () => target?.stop());
+    const restoreInto = (unit: string): Promise<Ended> => {
+      const file = pipelineWith(older.server, latest!.bin);
+      return pgsilo(
+        ['restore', file, unit, '--no-owner', '--to-server', 'env:TARGET_URL', '--to', 'copy'],
+        at,
+      );
+    };
+
+    it('does not give them to a database that had none', async () => {
+      expect((await restoreInto('icu')).exit).toBe(0);
+      const sorted = `SELECT array_agg(x ORDER BY x) AS x FROM unnest('{a,z}'::text[]) x`;
+      expect(await target.query('postgres', sorted)).toEqual([{ x: ['z', 'a'] }]);
+      expect(await target.query('copy', sorted)).toEqual([{ x: ['a', 'z'] }]);
+      await target.query('postgres', 'DROP DATABASE copy');
+    });
+
+    it('refuses a database of another provider before anything is made', async () => {
+      const result = await restoreInto('plain');
+      expect(result.exit).toBe(2);
+      expect(result.stderr).toMatch(/^error .*initdb --icu-rules.*provider libc/m);
+      expect(result.stderr).not.toContain('create the database');
+      expect(await target.databases()).toEqual(['postgres']);
+    });
+  });
+
   it('a downgrade is refused in one clear message, before anything is made', async () => {
     const file = pipelineWith(newer.server, latest!.bin);
     const at = { ...newer.at, env: { ...newer.at.env, OLDER_URL: older.server.url } };
@@ -202,6 +236,26 @@ describe.skipIf(!latest || latest.major === system.major)('two versions', () => 
       await pgsiloOk(['restore', file, first!.unit, '--to', 'by_newer', '--json'], older.at)
     ).json();
     expect(await stateOf(older.server, target)).toEqual(was);
+    const doctor = await pgsiloOk(['doctor', file], older.at);
+    expect(doctor.all).toMatch(
+      new RegExp(
+        `pg_restore +18\\.\\d+ is the one to restore with, and PostgreSQL ${system.major} does not know`,
+      ),
+    );
+  });
+
+  it('only older client programs are refused an archive of newer ones, which is not the server', async () => {
+    const file = pipelineWith(older.server, latest!.bin);
+    const [first] = older.tenants;
+    await pgsiloOk(['backup', file, '--only', first!.unit], older.at);
+    pipelineWith(older.server, system.bin);
+    const result = await pgsilo(['restore', file, first!.unit, '--to', 'by_older'], older.at);
+    expect(result.exit).toBe(3);
+    expect(result.stderr).toMatch(
+      new RegExp(
+        `pg_restore ${system.major}\\.\\d+ is older than the pg_dump that wrote the archive, which is of version 18`,
+      ),
+    );
   });
 
   it('the newer server is refused with only older client programs', async () => {

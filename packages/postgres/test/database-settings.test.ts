@@ -156,6 +156,9 @@ test('locale providers are said to servers that know them and refused by others'
   expect(createDatabaseStatement({ ...icu, icuRules: '&a < b' }, 'x', { major: 16 })).toContain(
     "ICU_RULES = '&a < b'",
   );
+  expect(createDatabaseStatement(icu, 'x', { major: 16, templateRules: true })).toContain("ICU_RULES = ''");
+  expect(createDatabaseStatement(icu, 'x', { major: 16 })).not.toContain('ICU_RULES');
+  expect(localeProblem(builtin, 18, true)).toContain('initdb --icu-rules');
   expect(createDatabaseStatement(builtin, 'x', { major: 18 })).toContain("BUILTIN_LOCALE = 'C.UTF-8'");
   expect(createDatabaseStatement({ ...base, localeProvider: 'libc' }, 'x', { major: 14 })).not.toContain(
     'PROVIDER',

@@ -55,7 +55,10 @@ describe('findTool', () => {
     const old = fake('old', 'pg_dump', 'pg_dump (PostgreSQL) 13.9 (Debian 13.9-1)');
     await expect(findTool('pg_dump', 15, { bin: old })).rejects.toMatchObject({
       code: 'source.tool-version',
-      message: expect.stringContaining('13.9'),
+      message: 'pg_dump 13.9 is older than the server, which is of version 15',
+    });
+    await expect(findTool('pg_dump', 15, { bin: old }, undefined, 'the archive')).rejects.toMatchObject({
+      message: 'pg_dump 13.9 is older than the archive, which is of version 15',
     });
     const odd = fake('odd', 'pg_dump', 'Usage: whatever 1.2');
     await expect(findTool('pg_dump', 15, { bin: odd })).rejects.toMatchObject({

@@ -63,7 +63,14 @@ export async function* checkAccess(
     };
   }
   if (problems === 0)
-    yield { name: 'access', status: 'ok', message: units.length === 1 ? 'all of the database can be read' : `all of ${plural(units.length, 'database')} can be read` };
+    yield {
+      name: 'access',
+      status: 'ok',
+      message:
+        units.length === 1
+          ? 'all of the database can be read'
+          : `all of ${plural(units.length, 'database')} can be read`,
+    };
 }
 
 interface Access {

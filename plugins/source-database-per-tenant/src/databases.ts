@@ -1,4 +1,4 @@
-import { PgsiloError } from '@pgsilo/plugin';
+import { PgsiloError, throwIfAborted, type Context } from '@pgsilo/plugin';
 import { showName, type Session } from '@pgsilo/postgres';
 
 /** A row of pg_database. */
@@ -11,7 +11,7 @@ export interface Database {
 }
 
 /** All databases of the server, by name. */
-export async function listDatabases(session: Session): Promise<ReadonlyMap<string, Database>> {
+export async function listDatabases(session: Session): Promise<Map<string, Database>> {
   const rows = await session.query<Database>(
     `SELECT datname::text AS name, datistemplate AS "isTemplate", datallowconn AS "allowsConnections", datconnlimit AS "connectionLimit"
        FROM pg_database ORDER BY datname`,
@@ -19,19 +19,36 @@ export async function listDatabases(session: Session): Promise<ReadonlyMap<strin
   return new Map(rows.map((row) => [row.name, row]));
 }
 
-/** Sizes on disk in bytes, of those that the role may look at, in one query: each database is a folder that the server walks. */
+/** Databases whose sizes are asked for at once, and how long asking may take in all, in milliseconds. */
+const sizesInQuery = 200;
+const sizesTimeout = 10_000;
+
+/**
+ * Sizes on disk in bytes, of those that the role may look at. Each database is a folder of some 300 files that the server walks: where thousands of
+ * databases take too long, the rest goes without. What is known is used to order and announce the work, nothing more.
+ */
 export async function databaseSizes(
   session: Session,
   names: readonly string[],
+  context: Pick<Context, 'clock' | 'log' | 'signal'>,
 ): Promise<ReadonlyMap<string, number>> {
-  if (names.length === 0) return new Map();
-  const rows = await session.query<{ name: string; bytes: string | null }>(
-    `SELECT datname::text AS name,
+  const sizes = new Map<string, number>();
+  const deadline = context.clock.now().getTime() + sizesTimeout;
+  for (let from = 0; from < names.length; from += sizesInQuery) {
+    throwIfAborted(context.signal);
+    if (context.clock.now().getTime() >= deadline) {
+      context.log.info(`the sizes of ${names.length - from} databases are not known: asking took too long`);
+      break;
+    }
+    const rows = await session.query<{ name: string; bytes: string | null }>(
+      `SELECT datname::text AS name,
             CASE WHEN has_database_privilege(oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE') THEN pg_database_size(oid) END AS bytes
        FROM pg_database WHERE datname = ANY ($1::text[]::name[])`,
-    [names],
-  );
-  return new Map(rows.flatMap((row) => (row.bytes === null ? [] : [[row.name, Number(row.bytes)] as const])));
+      [names.slice(from, from + sizesInQuery)],
+    );
+    for (const row of rows) if (row.bytes !== null) sizes.set(row.name, Number(row.bytes));
+  }
+  return sizes;
 }
 
 /** Why a database cannot be backed up; undefined when it can. */

@@ -5,8 +5,8 @@ import { hasWords, isWord, nameOf, placesOf, statements, type Token } from './sq
  * Extensions whose operator classes a constraint may need. Of indexes pg_dump says so in their dependencies, of constraints it does not: `EXCLUDE USING gist (room WITH =)`
  * and `PRIMARY KEY (room, valid WITHOUT OVERLAPS)` stand on btree_gist, and name neither it nor its class.
  *
- * A class that is no default is named with its schema. A default one for a type of PostgreSQL's own comes from btree_gist where that is there, and from who knows
- * which otherwise. A class for an extension's own type needs nothing: the column depends on that extension already.
+ * A class or operator that is not PostgreSQL's own is named with its schema, unless the class is the default one: of these, those that compare scalar values come from
+ * btree_gist where that is there, and from who knows which otherwise. A class for an extension's own type needs nothing: the column depends on that extension already.
  */
 export function extensionsOfConstraint(
   constraint: TocEntry,
@@ -15,11 +15,14 @@ export function extensionsOfConstraint(
   const elements = elementsOf(constraint);
   if (!elements) return [];
   const possible = extensions.filter((extension) => extension.tag !== 'plpgsql');
+  const scalar = comparesScalars(elements);
   const likely = possible.filter((extension) => {
     const schema = schemaOfExtension(extension);
-    return extension.tag === 'btree_gist' || (schema !== undefined && names(elements, schema));
+    return (
+      (scalar && extension.tag === 'btree_gist') || (schema !== undefined && namesSchema(elements, schema))
+    );
   });
-  return likely.length > 0 ? likely : possible;
+  return scalar && likely.length === 0 ? possible : likely;
 }
 
 /** The schema that an extension is made in, which its entry names in its definition alone. */
@@ -40,7 +43,16 @@ function elementsOf(constraint: TocEntry): readonly Token[] | undefined {
   return excludes || spans ? elements : undefined;
 }
 
-function names(elements: readonly Token[], schema: string): boolean {
+/** `WITH =`, `WITH <>`, `WITH <`; a key WITHOUT OVERLAPS compares all columns but its last one. */
+function comparesScalars(elements: readonly Token[]): boolean {
+  return elements.some((token, at) => {
+    const next = elements[at + 1];
+    if (isWord(token, 'WITH')) return next?.kind === 'symbol' && '=<>'.includes(next.value);
+    return isWord(token, 'WITHOUT') && isWord(next, 'OVERLAPS');
+  });
+}
+
+function namesSchema(elements: readonly Token[], schema: string): boolean {
   return elements.some((token, at) => {
     const next = elements[at + 1];
     return nameOf(token) === schema && next?.kind === 'symbol' && next.value === '.';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { duration, secret, type Secret } from '@pgsilo/plugin';
+import { tablePattern } from './excluded-data.ts';
 import { glob } from './glob.ts';
 
 type Text = z.ZodString;
@@ -13,6 +14,7 @@ type Shape = {
   exclude: z.ZodOptional<z.ZodUnion<[Text, Texts]>>;
   globals: z.ZodDefault<z.ZodBoolean>;
   fingerprint: z.ZodDefault<z.ZodEnum<{ counts: 'counts'; content: 'content'; none: 'none' }>>;
+  excludeTableData: z.ZodOptional<Texts>;
   lockTimeout: z.ZodPrefault<z.ZodType<number, string>>;
   bin: z.ZodOptional<Text>;
   exec: z.ZodOptional<Texts>;
@@ -77,6 +79,15 @@ const shape: z.ZodObject<Shape, z.core.$strict> = z.strictObject({
       'What is kept to prove a restore: exact row counts of all tables, also a hash of their content (reads everything twice), or nothing.',
     example: 'content',
   }),
+  excludeTableData: z
+    .array(name)
+    .min(1)
+    .meta({
+      description:
+        'Tables whose rows are left out, as `schema.table` in each of which patterns may stand, names in double quotes as they are; partitions follow their table. They come back empty. A table that others refer to by a foreign key cannot be left out alone.',
+      example: ['audit.*', 'public.request_log'],
+    })
+    .optional(),
   lockTimeout: duration({
     description:
       'How long to wait for a table that a migration has locked, before the unit fails and is tried again.',
@@ -134,6 +145,14 @@ export const options: z.ZodObject<Shape, z.core.$strict> = shape.superRefine((va
       } catch (error) {
         context.addIssue({ code: 'custom', message: (error as Error).message, path: [key] });
       }
+    }
+  }
+  for (const [index, pattern] of (values.excludeTableData ?? []).entries()) {
+    try {
+      tablePattern(pattern);
+    } catch (error) {
+      const path = ['excludeTableData', index];
+      context.addIssue({ code: 'custom', message: (error as Error).message, path });
     }
   }
   for (const key of ['execHost', 'execPort', 'execQuoting'] as const) {

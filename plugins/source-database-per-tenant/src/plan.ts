@@ -4,11 +4,10 @@ import { openSession, showName } from '@pgsilo/postgres';
 import { databaseSizes, listDatabases, problemOf, type Database } from './databases.ts';
 import { globalsUnit } from './globals.ts';
 import { anyGlob } from './glob.ts';
+import { planWarnings } from './plan-warnings.ts';
 import { invalid, readRegistry, type Listed } from './registry.ts';
 import type { SourceSetup } from './setup.ts';
-
-/** Names in one warning; a server may hold thousands. */
-const namesInWarning = 20;
+import { isWorkingName } from './working-database.ts';
 
 /** The units that there are now, each a job of its own. */
 export async function planUnits(setup: SourceSetup, history: History, context: Context): Promise<Plan> {
@@ -19,6 +18,8 @@ export async function planUnits(setup: SourceSetup, history: History, context: C
   });
   try {
     const databases = await listDatabases(session);
+    // Another restore's work, gone before anybody could back it up.
+    for (const name of databases.keys()) if (isWorkingName(name)) databases.delete(name);
     const listed = await listTenants(setup, databases, context);
     refuseBadNames(listed);
 
@@ -31,12 +32,13 @@ export async function planUnits(setup: SourceSetup, history: History, context: C
       else units.push(unit);
     }
     const unknown = units.filter((unit) => history.lastBytes(unit.name) === undefined);
-    const sizes = await databaseSizes(session, unknown.map(databaseOf));
+    const sizes = await databaseSizes(session, unknown.map(databaseOf), context);
     const jobs = units.map((unit) =>
       toJob(unit, history.lastBytes(unit.name) ?? sizes.get(databaseOf(unit))),
     );
     if (setup.options.globals) jobs.push(toJob(globalsUnit, history.lastBytes(globalsUnit.name)));
-    return { jobs, missing, warnings: warningsOf(setup, listed, databases, units.length) };
+    const warnings = planWarnings(setup, listed, databases, units.length);
+    return { jobs, missing, warnings };
   } finally {
     await session.close();
   }
@@ -133,33 +135,4 @@ function jobId(unit: Unit): string {
     .slice(0, 24);
   const hash = createHash('sha256').update(unit.name).digest('hex').slice(0, 10);
   return `db-${readable ? `${readable}-` : ''}${hash}`;
-}
-
-function warningsOf(
-  setup: SourceSetup,
-  listed: readonly Listed[],
-  databases: ReadonlyMap<string, Database>,
-  count: number,
-): string[] {
-  const warnings: string[] = [];
-  const covered = new Set(listed.map((one) => one.database));
-  const excluded = anyGlob(setup.options.exclude);
-  const forgotten = [...databases.values()]
-    .filter(
-      ({ name, isTemplate }) => !isTemplate && name !== 'postgres' && !covered.has(name) && !excluded(name),
-    )
-    .map(({ name }) => showName(name));
-  if (forgotten.length > 0) {
-    const more = forgotten.length > namesInWarning ? ` and ${forgotten.length - namesInWarning} more` : '';
-    const shown = forgotten.slice(0, namesInWarning).join(', ') + more;
-    warnings.push(
-      `${forgotten.length === 1 ? 'a database is' : `${forgotten.length} databases are`} on the server and not backed up: ${shown}`,
-    );
-  }
-  if (count > 1) {
-    warnings.push(
-      'each database has a snapshot of its own: what one transaction of the application wrote into two databases may be in one backup and not in the other',
-    );
-  }
-  return warnings;
 }

@@ -19,6 +19,7 @@ import {
   type Session,
 } from '@pgsilo/postgres';
 import { Attempt } from './attempt.ts';
+import { excludeArguments, requireWithoutData, tablesWithoutData } from './excluded-data.ts';
 import { globalsUnit, readGlobals } from './globals.ts';
 import { databaseOf } from './plan.ts';
 import { connectionForPrograms, type SourceSetup } from './setup.ts';
@@ -52,12 +53,13 @@ async function* readDatabase(
   attempt: Attempt,
   context: ReadContext,
 ): AsyncGenerator<SourceItem> {
-  const { fingerprint: kind, lockTimeout } = setup.options;
+  const { fingerprint: kind, lockTimeout, excludeTableData: patterns = [] } = setup.options;
   const database = databaseOf(unit);
   const session = await attempt.open(database, 'back up');
   const tool = await findTool('pg_dump', session.major, setup.programs, context.signal);
   const snapshot = await takeSnapshot(session);
   const settings = await readDatabaseSettings(session);
+  const withoutData = await tablesWithoutData(session, patterns);
   if (kind !== 'none') await lockTables(session, lockTimeout);
 
   const connection = connectionForPrograms(setup, session.settings, database, attempt.applicationName);
@@ -70,6 +72,7 @@ async function* readDatabase(
     `--lock-wait-timeout=${Math.ceil(lockTimeout)}`,
     // A restore runs ANALYZE: statistics of the old server's version would only be thrown away.
     ...(tool.major >= 18 ? ['--no-statistics'] : []),
+    ...excludeArguments(withoutData),
     connection.argument,
   ];
   const archive = observeToc(
@@ -89,6 +92,7 @@ async function* readDatabase(
     body: attempt.watch(archive.body),
   };
   attempt.requireRead('database.dump');
+  requireWithoutData(await archive.toc, withoutData);
 
   const fingerprint = await counting;
   if (fingerprint instanceof Error) throw fingerprint;
@@ -103,7 +107,7 @@ async function* readDatabase(
       status: 'good',
       ...snapshot.facts,
       tool: `${tool.name} ${tool.version}`,
-      about: aboutOf(fingerprint),
+      about: { ...aboutOf(fingerprint), ...(patterns.length > 0 ? { excludeTableData: patterns } : {}) },
     },
   };
 }

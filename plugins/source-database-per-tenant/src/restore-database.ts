@@ -17,6 +17,7 @@ import {
   type TocEntry,
 } from '@pgsilo/postgres';
 import { artifactOf, readFingerprint, readSettings } from './artifacts.ts';
+import { emptyTableWarnings } from './excluded-data.ts';
 import { examineLive } from './live-database.ts';
 import { findPgRestore } from './pg-restore.ts';
 import { databaseOf } from './plan.ts';
@@ -91,7 +92,7 @@ export async function prepareDatabaseRestore(
       swaps: request.replace && liveExists,
       conditions,
       fingerprint: fingerprint && expected(fingerprint, selection?.entries),
-      warnings: [...conditions.warnings, ...(selection?.warnings ?? []), ...(live?.warnings ?? []), ...unproved(fingerprint)],
+      warnings: [...conditions.warnings, ...(selection?.warnings ?? []), ...emptyTableWarnings(toc, selection?.entries ?? toc.entries), ...(live?.warnings ?? []), ...unproved(fingerprint)],
       entryCount: conditions.entries?.length ?? toc.entryCount,
       progress: { naming: false },
     }; // prettier-ignore

@@ -6,7 +6,9 @@ import type { PreparedRestore } from './prepared-restore.ts';
 export function describePlan(prepared: PreparedRestore): readonly string[] {
   const { names, request, settings, fingerprint } = prepared;
   const server = describeServer(prepared.admin.settings);
-  const what = request.tables ? `${plural(request.tables.length, 'table')} and what ${request.tables.length === 1 ? 'it needs' : 'they need'}` : 'everything';
+  const what = request.tables
+    ? `${plural(request.tables.length, 'table')} and what ${request.tables.length === 1 ? 'it needs' : 'they need'}`
+    : 'everything';
   const steps = [
     `Create a database on ${server} with encoding ${settings.encoding} and locale ${settings.collate}, which only this restore connects to`,
     `Restore ${what} into it (${prepared.entryCount === 1 ? '1 entry' : `${prepared.entryCount.toLocaleString('en-US')} entries`}) with ${prepared.tool.name} ${prepared.tool.version}, ${jobsText(prepared)}`,

@@ -21,6 +21,14 @@ export function targetNames(request: RestoreRequest, live: string): TargetNames 
   return { live, target: request.to ?? fitIdentifier(live, `_restored_${id}`), kept };
 }
 
+/** Names that {@link targetNames} makes, with the number that {@link freeName} may put behind them. */
+const copyName = /_(?:restored|before)_\d{8}t\d{6}z_[0-9a-f]{6}(?:_\d+)?$/;
+
+/** Whether a database looks like the copy or the replaced original that a restore left. */
+export function looksRestored(name: string): boolean {
+  return copyName.test(name);
+}
+
 /** The server to restore into. */
 export function targetServer(setup: SourceSetup, request: RestoreRequest): ServerSettings {
   return request.toServer === undefined ? setup.settings : parseConnection(request.toServer);

@@ -17,14 +17,10 @@ export async function undo(prepared: PreparedRestore, working: string, error: un
     });
     return `The unfinished copy may still be on ${describeServer(prepared.admin.settings)} as ${working}; the next restore removes it.`;
   });
-  return new PgsiloError(
-    failure.code,
-    withNote(failure.message, note),
-    {
-      cause: error,
-      ...(failure.hint === undefined ? {} : { hint: failure.hint }),
-    },
-  );
+  return new PgsiloError(failure.code, withNote(failure.message, note), {
+    cause: error,
+    ...(failure.hint === undefined ? {} : { hint: failure.hint }),
+  });
 }
 
 /** What a client program said last, over several lines, is followed by a line of its own. */

@@ -14,21 +14,37 @@ const part = /(?:"((?:[^"]|"")+)"|([^".]+))/y;
  * Throws `usage.invalid`.
  */
 export function parseTableName(text: string): TableName {
-  const parts: string[] = [];
+  const parts = splitTableName(text);
+  if (parts?.length === 2) return { schema: parts[0]!.name, name: parts[1]!.name };
+  throw new PgsiloError('usage.invalid', `--table ${JSON.stringify(text)} is not of the form schema.table`, {
+    hint: 'Write public.orders; a part that holds a dot or a quote goes in double quotes: \'"odd.schema"."ta""ble"\'.',
+  });
+}
+
+export interface NamePart {
+  readonly name: string;
+  readonly quoted: boolean;
+}
+
+/** The parts between dots, double quotes undone; undefined when the quotes are not in order or a part is empty. */
+export function splitTableName(text: string): readonly NamePart[] | undefined {
+  const parts: NamePart[] = [];
   let at = 0;
   for (;;) {
     part.lastIndex = at;
     const match = part.exec(text);
-    if (!match) break;
-    parts.push(match[1]?.replaceAll('""', '"') ?? match[2]!);
+    if (!match) return undefined;
+    const [, quoted, plain] = match;
+    parts.push(
+      quoted === undefined
+        ? { name: plain!, quoted: false }
+        : { name: quoted.replaceAll('""', '"'), quoted: true },
+    );
     at = part.lastIndex;
-    if (text[at] !== '.') break;
+    if (at === text.length) return parts;
+    if (text[at] !== '.') return undefined;
     at += 1;
   }
-  if (parts.length === 2 && at === text.length) return { schema: parts[0]!, name: parts[1]! };
-  throw new PgsiloError('usage.invalid', `--table ${JSON.stringify(text)} is not of the form schema.table`, {
-    hint: 'Write public.orders; a part that holds a dot or a quote goes in double quotes: \'"odd.schema"."ta""ble"\'.',
-  });
 }
 
 /** As {@link parseTableName} reads it. */

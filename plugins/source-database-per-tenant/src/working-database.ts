@@ -8,6 +8,11 @@ import { openSession, quoteIdentifier, quoteLiteral, type Session } from '@pgsil
  */
 const workingPrefix = 'pgsilo_restoring_';
 
+/** Whether a database is one that a restore works in, or a killed one left: it is nobody's. */
+export function isWorkingName(name: string): boolean {
+  return name.startsWith(workingPrefix) && /^[0-9a-f]{16}$/.test(name.slice(workingPrefix.length));
+}
+
 /** Takes the lock under which the working database lives, and gives it a name. Held by `admin` until that session ends. */
 export async function claimWorkingName(admin: Session): Promise<string> {
   const digits = randomBytes(8).toString('hex');

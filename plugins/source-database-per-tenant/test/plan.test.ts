@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openSession, parseConnection, quoteIdentifier } from '@pgsilo/postgres';
+import { testContext } from '@pgsilo/testkit';
 import { startPostgres, type ThrowawayPostgres } from '@pgsilo/testkit/postgres';
+import { databaseSizes } from '../src/databases.ts';
 import { createDatabases, hostileNames, plan, setupOf, sql, unitNames } from './fixture.ts';
 
 let server: ThrowawayPostgres;
@@ -160,6 +163,49 @@ describe('units by patterns and by name', () => {
     await expect(plan(setupOf(server.url, { match: 'zz*' }))).rejects.toMatchObject({
       code: 'source.plan-invalid',
     });
+  });
+
+  it('are not the ones that a restore works in; copies that it left are named together', async () => {
+    const working = 'pgsilo_restoring_00112233445566aa';
+    const copies = ['acme_restored_20261121t020000z_7f3a9c', 'acme_before_20261121t020000z_7f3a9c_2'];
+    const near = ['pgsilo_restoring_by_hand', 'acme_restored'];
+    await createDatabases(server.url, [working, ...copies, ...near]);
+    try {
+      const all = await plan(setupOf(server.url, { match: ['acme*', 'pgsilo*'], exclude: 'x' }));
+      expect(unitNames(all).sort()).toEqual(['@globals', 'acme', ...copies, ...near].sort());
+      expect(all.warnings[1]).toBe(
+        `2 databases look like copies made by restores, backed up like any other: ${[...copies].sort().join(', ')}; drop what nobody needs`,
+      );
+      const one = await plan(setupOf(server.url, { match: 'acme', exclude: copies[1] }));
+      expect(one.warnings[0]).toContain('acme_restored, ');
+      expect(one.warnings[0]).not.toContain(copies[0]);
+      expect(one.warnings.join()).not.toContain(working);
+      expect(one.warnings[1]).toBe(
+        `a database looks like a copy made by restores, not backed up: ${copies[0]}; drop what nobody needs`,
+      );
+      const listed = await plan(setupOf(server.url, { databases: ['acme', working] }));
+      expect(listed.missing.map(({ error }) => error.code)).toEqual(['source.unit-missing']);
+    } finally {
+      for (const name of [working, ...copies, ...near])
+        await sql(server.url, 'postgres', `DROP DATABASE ${quoteIdentifier(name)}`);
+    }
+  });
+
+  it('go without a size when asking for all of them takes too long', async () => {
+    const session = await openSession(parseConnection(server.url), {
+      applicationName: 'test',
+      purpose: 'test',
+    });
+    try {
+      const names = [...Array.from({ length: 200 }, (_, index) => `no such database ${index}`), 'acme'];
+      const context = testContext();
+      expect([...(await databaseSizes(session, names, context)).keys()]).toEqual(['acme']);
+      let now = 0;
+      const slow = { ...context, clock: { ...context.clock, now: () => new Date((now += 6000)) } };
+      expect([...(await databaseSizes(session, names, slow)).keys()]).toEqual([]);
+    } finally {
+      await session.close();
+    }
   });
 
   it('are the listed ones', async () => {

@@ -107,7 +107,11 @@ test('what a table needs comes along: types, domains, extensions, functions, and
 
 test('the extensions come along whose operator classes a constraint or an index stands on, and no others', async () => {
   const extensions = (name: string): Promise<unknown[]> =>
-    sql(server, name, 'SELECT extname, extnamespace::regnamespace::text AS schema FROM pg_extension ORDER BY 1');
+    sql(
+      server,
+      name,
+      'SELECT extname, extnamespace::regnamespace::text AS schema FROM pg_extension ORDER BY 1',
+    );
   const plpgsql = { extname: 'plpgsql', schema: 'pg_catalog' };
   await withTables(['room.booked'], async (name, warnings) => {
     expect(warnings).toEqual([]);

@@ -1,0 +1,55 @@
+import { showName } from '@pgsilo/postgres';
+import type { Database } from './databases.ts';
+import { anyGlob } from './glob.ts';
+import type { Listed } from './registry.ts';
+import { listed } from './restore-problems.ts';
+import { looksRestored } from './restore-target.ts';
+import type { SourceSetup } from './setup.ts';
+
+/**
+ * What a person should know of a plan: databases that no rule covers, copies that restores left, and that units share no snapshot.
+ * Copies are ordinary databases: where a rule covers one it is backed up, and the warning says so.
+ */
+export function planWarnings(
+  setup: SourceSetup,
+  tenants: readonly Listed[],
+  databases: ReadonlyMap<string, Database>,
+  count: number,
+): readonly string[] {
+  const covered = new Set(tenants.map((one) => one.database));
+  const excluded = anyGlob(setup.options.exclude);
+  const ours = [...databases.values()].filter(({ isTemplate }) => !isTemplate).map(({ name }) => name);
+  const uncovered = ours.filter((name) => name !== 'postgres' && !covered.has(name) && !excluded(name));
+  const warnings: string[] = [];
+
+  const forgotten = uncovered.filter((name) => !looksRestored(name));
+  if (forgotten.length > 0)
+    warnings.push(`${subject(forgotten)} on the server and not backed up: ${show(forgotten)}`);
+  const copies = [
+    { names: uncovered.filter(looksRestored), what: 'not backed up' },
+    {
+      names: ours.filter((name) => covered.has(name) && looksRestored(name)),
+      what: 'backed up like any other',
+    },
+  ];
+  for (const { names, what } of copies) {
+    if (names.length === 0) continue;
+    const look =
+      names.length === 1 ? 'a database looks like a copy' : `${names.length} databases look like copies`;
+    warnings.push(`${look} made by restores, ${what}: ${show(names)}; drop what nobody needs`);
+  }
+  if (count > 1) {
+    warnings.push(
+      'each database has a snapshot of its own: what one transaction of the application wrote into two databases may be in one backup and not in the other',
+    );
+  }
+  return warnings;
+}
+
+function subject(names: readonly string[]): string {
+  return names.length === 1 ? 'a database is' : `${names.length} databases are`;
+}
+
+function show(names: readonly string[]): string {
+  return listed(names.map(showName));
+}
