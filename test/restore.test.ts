@@ -126,10 +126,9 @@ describe('restoring one tenant', () => {
     await pgsiloOk(['backup', gzipped, '--only', 'acme'], at);
     const { byHand } = (await pgsiloOk(['show', gzipped, 'acme', '--json'], at)).json<{ byHand: string[] }>();
     const [, path] = /in a copy of (\S+)/.exec(byHand[0]!)!;
-    await server.query('postgres', 'CREATE DATABASE by_hand TEMPLATE template0');
     const { exitCode, all } = await execa(
       'sh',
-      ['-e', '-c', byHand.join('\n').replace('NEW_EMPTY_DATABASE', 'by_hand')],
+      ['-e', '-c', byHand.join('\n').replaceAll('NEW_DATABASE', 'by_hand')],
       {
         cwd: join(server.folder, 'store/gzipped', path!),
         env: {

@@ -3,6 +3,7 @@ import { redact } from '@pgsilo/plugin';
 import type { Invocation } from './invocation.ts';
 import { formatDuration } from './terminal/format.ts';
 import { printable, printableText } from './terminal/printable.ts';
+import { indented } from './terminal/wrap.ts';
 
 /** A restore for `--json`. */
 export function restoreDocument(report: RestoreReport, { plan, entry }: PreparedRestore): object {
@@ -16,7 +17,7 @@ export function restoreDocument(report: RestoreReport, { plan, entry }: Prepared
 }
 
 /** A restore for people: where it is, what proves it, how long each step took, what to do next. */
-export function restoreText(report: RestoreReport, { style, quiet, progress }: Invocation): string {
+export function restoreText(report: RestoreReport, { style, quiet, progress, out }: Invocation): string {
   const { unit, target, kept, compared, steps, warnings, next, seconds } = report;
   const safe = (text: string): string => printableText(redact(text)).replaceAll('\n', '\n           ');
   const line = (label: string, text: string): string => `  ${style.dim(label.padEnd(9))} ${text}\n`;
@@ -34,7 +35,10 @@ export function restoreText(report: RestoreReport, { style, quiet, progress }: I
       parts.push(line(index === 0 ? 'steps' : '', `${name}  ${formatDuration(step.seconds * 1000)}`));
     }
   }
-  for (const text of warnings) parts.push(`  ${style.yellow('warning'.padEnd(9))} ${safe(text)}\n`);
+  for (const text of warnings) {
+    const told = indented(printableText(redact(text)), 12, out.width);
+    parts.push(`  ${style.yellow('warning'.padEnd(9))} ${told}\n`);
+  }
   for (const [index, text] of next.entries()) parts.push(line(index === 0 ? 'next' : '', safe(text)));
   return parts.join('');
 }

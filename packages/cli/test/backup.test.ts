@@ -174,7 +174,9 @@ describe('pgsilo backup', () => {
     expect(refused).toMatchObject({ exit: 3, stderr: expect.stringContaining('run.locked') });
     expect(waited).toMatchObject({
       exit: 0,
-      stderr: expect.stringMatching(/warn {3}waiting for another run of this pipeline to end: run .* begun/),
+      stderr: expect.stringMatching(
+        /warn {3}waiting for another run of this pipeline to end: \d{8}T.* pid \d+ on .* begun/,
+      ),
     });
     expect((await first).exit).toBe(0);
   });

@@ -11,29 +11,40 @@ export async function byHand(pipeline: Pipeline, manifest: Manifest): Promise<re
   ];
   for (const artifact of manifest.artifacts) lines.push(`${artifact.storedSha256}  ${artifact.key}`);
   lines.push('EOF');
-  for (const artifact of manifest.artifacts) lines.push(await command(pipeline, artifact));
+  for (const artifact of manifest.artifacts) lines.push(...(await commands(pipeline, artifact)));
   return lines;
 }
 
-async function command(pipeline: Pipeline, artifact: ManifestArtifact): Promise<string> {
+async function commands(pipeline: Pipeline, artifact: ManifestArtifact): Promise<readonly string[]> {
   const decoders: string[] = [];
   for (const { use, parameters } of [...artifact.transforms].reverse()) {
     decoders.push((await transformNamed(pipeline, use, artifact.name)).byHand(parameters));
   }
-  const [first, ...rest] = [...decoders, ...readBy(artifact)];
-  if (first === undefined) return `cat ${artifact.key}`;
-  return [`${first} < ${artifact.key}`, ...rest].join(' | ');
+  const { before, reader } = readBy(artifact);
+  const [first, ...rest] = [...decoders, reader];
+  return [...before, [`${first} < ${artifact.key}`, ...rest].join(' | ')];
 }
 
-function readBy(artifact: ManifestArtifact): readonly string[] {
-  switch (artifact.format) {
+/** The program that takes the original bytes, and what to do and know before. */
+function readBy({ format }: ManifestArtifact): {
+  readonly before: readonly string[];
+  readonly reader: string;
+} {
+  switch (format) {
     case 'pg-custom':
-      return ['pg_restore --exit-on-error --no-owner --dbname=NEW_EMPTY_DATABASE'];
+      return {
+        before: ['createdb --template=template0 NEW_DATABASE'],
+        reader: 'pg_restore --exit-on-error --no-owner --dbname=NEW_DATABASE',
+      };
     case 'sql':
-      return ['psql --no-psqlrc --set=ON_ERROR_STOP=1 --dbname=postgres'];
+      // Not with ON_ERROR_STOP: every server has the role postgres.
+      return {
+        before: ['# a role that exists already is an error here that does no harm'],
+        reader: 'psql --no-psqlrc --dbname=postgres',
+      };
     case 'json':
-      return ['cat'];
+      return { before: ['# to be read: what the archive does not bring back'], reader: 'cat' };
     case 'tar':
-      return ['tar --extract --directory=NEW_FOLDER'];
+      return { before: [], reader: 'tar --extract --directory=NEW_FOLDER' };
   }
 }

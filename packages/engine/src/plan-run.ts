@@ -1,4 +1,4 @@
-import type { Job, MissingUnit } from '@pgsilo/plugin';
+import type { Job, MissingUnit, SourceTraits } from '@pgsilo/plugin';
 import { readHistory } from './history.ts';
 import type { Pipeline } from './pipeline.ts';
 import { largestFirst } from './run.ts';
@@ -12,9 +12,21 @@ export interface RunPlan {
   readonly jobs: readonly Job[];
   readonly missing: readonly MissingUnit[];
   readonly warnings: readonly string[];
+  /** What is always so with this source, and a person may believe otherwise. */
+  readonly notes: readonly string[];
   /** Sum of the known estimates, in bytes. */
   readonly bytes: number;
 }
+
+const consistencyNotes: Readonly<Record<SourceTraits['consistency'], readonly string[]>> = {
+  unit: [
+    'Each unit has a snapshot of its own: what one transaction wrote into two of them may be in one backup and not in the other.',
+  ],
+  job: [
+    'Units of one job share a snapshot; what one transaction wrote into units of two jobs may be in one backup and not in the other.',
+  ],
+  cluster: [],
+};
 
 export async function planRun(
   pipeline: Pipeline,
@@ -28,6 +40,7 @@ export async function planRun(
       jobs,
       missing: plan.missing,
       warnings: plan.warnings,
+      notes: jobs.length > 1 ? consistencyNotes[pipeline.source.traits.consistency] : [],
       bytes: jobs.reduce((total, job) => total + (job.estimatedBytes ?? 0), 0),
     };
   });

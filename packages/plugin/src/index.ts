@@ -57,3 +57,5 @@ export type {
   UnitFacts,
 } from './source.ts';
 export type { ArtifactIdentity, Encoded, Transform, TransformTraits } from './transform.ts';
+export { tryOutSink } from './try-out-sink.ts';
+export { untilAborted } from './until-aborted.ts';

@@ -4,6 +4,8 @@ import { checkDeadline, runCheck } from './conformance/check.ts';
 import type { Check } from './conformance/check.ts';
 import { sinkChecks } from './conformance/sink.ts';
 import type { SinkFactory } from './conformance/sink-subject.ts';
+import { sourceChecks } from './conformance/source.ts';
+import type { SourceFactory } from './conformance/source-subject.ts';
 import { transformChecks } from './conformance/transform.ts';
 import type { TransformFactory } from './conformance/transform-subject.ts';
 import { testContext } from './context.ts';
@@ -16,6 +18,11 @@ export function describeSink(name: string, factory: SinkFactory): void {
 /** The conformance suite of transforms, one test for each law. */
 export function describeTransform(name: string, factory: TransformFactory): void {
   describeChecks(`${name} keeps the laws of a transform`, transformChecks, factory);
+}
+
+/** The conformance suite of sources, one test for each promise. */
+export function describeSource(name: string, factory: SourceFactory): void {
+  describeChecks(`${name} keeps the promises of a source`, sourceChecks, factory);
 }
 
 function describeChecks<Factory>(title: string, checks: readonly Check<Factory>[], factory: Factory): void {

@@ -7,14 +7,13 @@ import { looksRestored } from './restore-target.ts';
 import type { SourceSetup } from './setup.ts';
 
 /**
- * What a person should know of a plan: databases that no rule covers, copies that restores left, and that units share no snapshot.
+ * What a person should know of a plan: databases that no rule covers, copies that restores left. That units share no snapshot is a trait.
  * Copies are ordinary databases: where a rule covers one it is backed up, and the warning says so.
  */
 export function planWarnings(
   setup: SourceSetup,
   tenants: readonly Listed[],
   databases: ReadonlyMap<string, Database>,
-  count: number,
 ): readonly string[] {
   const covered = new Set(tenants.map((one) => one.database));
   const excluded = anyGlob(setup.options.exclude);
@@ -37,11 +36,6 @@ export function planWarnings(
     const look =
       names.length === 1 ? 'a database looks like a copy' : `${names.length} databases look like copies`;
     warnings.push(`${look} made by restores, ${what}: ${show(names)}; drop what nobody needs`);
-  }
-  if (count > 1) {
-    warnings.push(
-      'each database has a snapshot of its own: what one transaction of the application wrote into two databases may be in one backup and not in the other',
-    );
   }
   return warnings;
 }

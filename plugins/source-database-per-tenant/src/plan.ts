@@ -37,7 +37,7 @@ export async function planUnits(setup: SourceSetup, history: History, context: C
       toJob(unit, history.lastBytes(unit.name) ?? sizes.get(databaseOf(unit))),
     );
     if (setup.options.globals) jobs.push(toJob(globalsUnit, history.lastBytes(globalsUnit.name)));
-    const warnings = planWarnings(setup, listed, databases, units.length);
+    const warnings = planWarnings(setup, listed, databases);
     return { jobs, missing, warnings };
   } finally {
     await session.close();

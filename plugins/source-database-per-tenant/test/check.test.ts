@@ -84,7 +84,7 @@ describe('check', () => {
     expect(all).toMatch(/access failed: database acme: row-level security hides rows of public\.b/);
     await sql(server.url, 'postgres', 'ALTER ROLE all_reader BYPASSRLS');
     expect(bad(await check(setupOf(as('all_reader'), { databases: ['acme'] }))).join('\n')).toMatch(
-      /1 large objects cannot be read/,
+      /1 large object cannot be read/,
     );
   });
 

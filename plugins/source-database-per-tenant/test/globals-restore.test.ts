@@ -109,7 +109,7 @@ test('a role that may create roles restores plain ones; what it may not is refus
     const modest = await backUp(server.url, globalsUnit);
     const outcome = await restore(setupFor(server.url), request(modest, asMaker));
     await modest.remove();
-    expect(outcome.compared).toContain('1 existing roles; created: roles');
+    expect(outcome.compared).toContain('1 existing role; created: roles');
     expect(await sql(third, 'postgres', `SELECT count(*)::int AS roles FROM (${attributes}) AS a`)).toEqual([
       { roles: 4 },
     ]);

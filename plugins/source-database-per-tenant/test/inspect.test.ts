@@ -82,7 +82,7 @@ test('what fingerprint and archive say differently is found', async () => {
       'fingerprint.json',
       changed((copy) => (copy.largeObjects = 0)),
     ),
-  ).toContain('1 large objects in the archive and 0');
+  ).toContain('1 large object in the archive and 0');
   expect(
     await problemWith(
       'fingerprint.json',

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { LastWords } from '../src/last-words.ts';
 import { failsAtFirst, RestoreErrors } from '../src/pg-restore-errors.ts';
 
 const expected = [
@@ -38,4 +39,21 @@ test('it is only looked for where it happens', () => {
     failsAtFirst(18, 17),
     failsAtFirst(15, 15),
   ]).toEqual([true, true, false, false, false]);
+});
+
+test('the last lines of a program are logged unless an error repeats them', () => {
+  const logged: string[] = [];
+  const words = new LastWords((line) => logged.push(line));
+  const lines = Array.from({ length: 10 }, (_, index) => `line ${index}`);
+  for (const line of lines) words.add(line);
+  expect(logged).toEqual(['line 0', 'line 1']);
+  words.flush('it failed: line 2\nline 3\nline 4');
+  expect(logged).toEqual([...lines.slice(0, 2), ...lines.slice(5)]);
+});
+
+test('what a pair of versions begins with is kept when it turns out to be something else', () => {
+  const errors = new RestoreErrors(() => undefined);
+  expect(errors.line(expected[0]!)).toEqual([]);
+  expect(errors.line('Command was: SELECT 1;')).toEqual([expected[0], 'Command was: SELECT 1;']);
+  expect(errors.line(summary)).toEqual([]);
 });

@@ -130,6 +130,33 @@ test('rows that are not those of the fingerprint leave nothing behind', async ()
   expect(await databases()).toEqual(before);
 });
 
+test('a restore that fails says why once: in its error, and not in the log too', async () => {
+  const before = await databases();
+  await sql('postgres', 'CREATE DATABASE faulty');
+  const context = testContext();
+  try {
+    await sql(
+      'faulty',
+      `CREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1'; CREATE TABLE t AS SELECT 1 AS n; CREATE INDEX ON t (f(n));
+       CREATE OR REPLACE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'on purpose'; END $$`,
+    );
+    const faulty = await backUp(server.url, database('faulty'));
+    const error = await restore(setupFor(server.url), request(faulty, { jobs: 1 }), context).catch(
+      (thrown: unknown) => thrown,
+    );
+    await faulty.remove();
+    const { message } = error as Error;
+    expect(message).toMatch(
+      /ERROR: {2}on purpose\n[^]*CREATE INDEX [^]*;\n+Nothing of it was left behind, and nothing else was changed\.$/,
+    );
+    expect(message.match(/on purpose/g)).toHaveLength(1);
+    expect(JSON.stringify(context.entries)).not.toContain('on purpose');
+  } finally {
+    await sql('postgres', 'DROP DATABASE faulty');
+  }
+  expect(await databases()).toEqual(before);
+});
+
 test('an archive that breaks off, or an abort, leaves nothing behind', async () => {
   const before = await databases();
   const whole = readFileSync(backup.path('database.dump'));

@@ -32,7 +32,7 @@ export async function plan(invocation: Invocation, file: string, options: PlanOp
   });
 }
 
-function planDocument({ jobs, missing, warnings, bytes }: RunPlan): object {
+function planDocument({ jobs, missing, warnings, notes, bytes }: RunPlan): object {
   return {
     estimatedBytes: bytes,
     jobs: jobs.map(({ id, units, estimatedBytes }) => ({
@@ -46,10 +46,11 @@ function planDocument({ jobs, missing, warnings, bytes }: RunPlan): object {
       error: errorDocument(error),
     })),
     warnings: warnings.map(redact),
+    notes,
   };
 }
 
-function planText({ jobs, missing, warnings, bytes }: RunPlan, { style, out }: Invocation): string {
+function planText({ jobs, missing, warnings, notes, bytes }: RunPlan, { style, out }: Invocation): string {
   const units = jobs.reduce((total, job) => total + job.units.length, 0);
   const rows = jobs.flatMap((job, index) =>
     job.units.map((unit, position) => [
@@ -74,6 +75,7 @@ function planText({ jobs, missing, warnings, bytes }: RunPlan, { style, out }: I
   parts.push(
     `${formatCount(units, 'unit')} in ${formatCount(jobs.length, 'job')}, about ${formatBytes(bytes)}${lacking}.\n`,
   );
+  if (notes.length > 0) parts.push(style.dim(notes.map((note) => `${note}\n`).join('')));
   return parts.join('\n');
 }
 

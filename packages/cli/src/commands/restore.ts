@@ -11,6 +11,7 @@ import { watchRestore } from '../restore-watch.ts';
 import { targetServer } from '../target-server.ts';
 import { formatAgo, formatTime } from '../terminal/format.ts';
 import { printable, printableText } from '../terminal/printable.ts';
+import { indented } from '../terminal/wrap.ts';
 
 export interface RestoreOptions {
   readonly backup?: string;
@@ -109,12 +110,10 @@ function refuseContradictions(options: RestoreOptions): void {
   }
 }
 
-function planText({ entry, sink, plan }: PreparedRestore, { style, now }: Invocation): string {
+function planText({ entry, sink, plan }: PreparedRestore, { style, now, out }: Invocation): string {
   const { snapshotAt } = entry.manifest;
   const time = `${formatTime(snapshotAt)} (${formatAgo(snapshotAt, now())})`;
-  const lines = plan
-    .map((line) => `  - ${printableText(redact(line)).replaceAll('\n', '\n    ')}\n`)
-    .join('');
+  const lines = plan.map((line) => `  - ${indented(printableText(redact(line)), 4, out.width)}\n`).join('');
   const about = `${storedSize(entry.manifest)}, from sink ${printable(sink)}`;
   return `${style.bold(printable(entry.unit))}  ${entry.backup}\n  ${style.dim(`holds the state of ${time}, ${about}`)}\n${lines}\n`;
 }

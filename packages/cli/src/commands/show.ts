@@ -40,7 +40,8 @@ export async function show(invocation: Invocation, wanted: Wanted, options: Show
       );
       await invocation.out.write(backupText(entry, entry.manifest, invocation));
       await invocation.out.write(`\nRestore it into a new database:\n  ${restore}\n`);
-      const text = commands.map((line) => `  ${printableText(line).replaceAll('\n', '\n  ')}`).join('\n');
+      // Not indented: a here-document ends at a line that is its mark and nothing else.
+      const text = commands.map(printableText).join('\n');
       await invocation.out.write(`\nWithout pgsilo:\n${text}\n`);
     }
     return 0;

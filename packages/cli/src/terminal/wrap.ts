@@ -10,6 +10,12 @@ export function wrapText(text: string, width: number, where: 'words' | 'anywhere
   });
 }
 
+/** Text whose further lines are indented, and which stays within the terminal; where there is none it is not cut. */
+export function indented(text: string, indent: number, columns: number | undefined): string {
+  const width = columns === undefined ? Infinity : Math.max(20, columns - indent);
+  return wrapText(text, width, 'words').join(`\n${' '.repeat(indent)}`);
+}
+
 function wrapWords(line: string, width: number): string[] {
   const lines: string[] = [];
   let current = '';
