@@ -40,9 +40,9 @@ test('throws the reason while the body stalls', async () => {
     controller.signal,
   );
   await read.next();
-  const waiting = expect(read.next()).rejects.toMatchObject({ code: 'limit.timeout' });
+  const waiting = read.next();
   controller.abort(new PgsiloError('limit.timeout', 'too long'));
-  await waiting;
+  await expect(waiting).rejects.toMatchObject({ code: 'limit.timeout' });
 });
 
 test('an abort at the end of the body is not taken for its end', async () => {

@@ -219,7 +219,7 @@ function streamOf(client: pg.Client): { destroy(): void } {
 
 /**
  * Ends the sessions that carry exactly this application_name and belong to our role, whoever opened them: killing a client program
- * that runs on another machine leaves its session at work. Returns how many there were; gives up after `timeout` milliseconds.
+ * that runs on another machine leaves its session at work. Returns how many there were once they are gone; gives up after `timeout` milliseconds.
  */
 export async function terminateSessions(
   settings: ServerSettings,
@@ -231,9 +231,9 @@ export async function terminateSessions(
   const session = await openSession(settings, { applicationName: 'pgsilo cleanup', purpose, signal });
   try {
     const rows = await session.query<{ ended: boolean }>(
-      `SELECT pg_terminate_backend(pid) AS ended FROM pg_stat_activity
+      `SELECT pg_terminate_backend(pid, $2) AS ended FROM pg_stat_activity
         WHERE application_name = $1 AND usename = session_user AND pid <> pg_backend_pid()`,
-      [applicationName],
+      [applicationName, Math.ceil(timeout / 2)],
     );
     return rows.filter((row) => row.ended).length;
   } finally {

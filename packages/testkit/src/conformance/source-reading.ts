@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import { PgsiloError } from '@pgsilo/plugin';
 import type { ReadContext, SourceItem } from '@pgsilo/plugin';
 import { collect, sha256Of } from '../bodies.ts';
 import { abortable, broken, mustEqual, mustReject, settle, within } from './check.ts';
@@ -109,7 +110,10 @@ export const sourceReadingChecks: readonly SourceCheck[] = [
         await subject.killProducer(context.label);
         const outcome = await within(60_000, 'reading after its producer was killed', settle(readOn(half)));
         if ('value' in outcome)
-          broken(`the producer of ${name} was killed, and reading ended as if all were well`);
+          return broken(`the producer of ${name} was killed, and reading ended as if all were well`);
+        if (!(outcome.error instanceof PgsiloError))
+          broken('reading after its producer was killed must throw a PgsiloError', outcome.error);
+        return undefined;
       } finally {
         await leave(half);
       }

@@ -14,6 +14,8 @@ export interface SourceSubject extends Waivable {
   readonly unit: string;
   /** Values that must never be seen; they stand in the options that the source was made from. */
   readonly secrets?: readonly string[];
+  /** How long it may take until what was stopped has ended, in milliseconds; 10,000 unless told. */
+  readonly endsWithin?: number;
   /** A source of the same options where no server answers. */
   unreachable(): Promise<Source>;
   /**
@@ -41,7 +43,7 @@ export interface SourceUnderCheck extends SourceSubject {
   readonly context: Context;
 }
 
-/** How long a source may take to end what it started; milliseconds. */
+/** A call that takes longer to end after it was told to is not prompt; milliseconds. */
 export const prompt = 10_000;
 
 /** Declares a check whose source is closed afterwards, however it ends. */
@@ -90,7 +92,7 @@ export function readContext(context: Context): ReadContext {
 
 /** Nothing of the source's may run any more; what the server takes a moment to end is waited for. */
 export async function mustHaveEnded(subject: SourceUnderCheck, after: string): Promise<void> {
-  const deadline = Date.now() + prompt;
+  const deadline = Date.now() + (subject.endsWithin ?? prompt);
   let left: readonly string[] = [];
   do {
     left = await subject.running();
