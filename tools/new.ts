@@ -22,6 +22,8 @@ async function make(kind: Kind, name: string): Promise<void> {
   } catch (error) {
     return fail((error as Error).message, 1);
   }
+  // A long name breaks lines that fitted in the template.
+  await execa('oxfmt', [folder], { cwd: root, preferLocal: true, localDir: root });
   const generated = await run('tools/generate.ts');
   // The package.json files are new: links and lockfile follow.
   const linked = generated && (await run('tools/bootstrap.mjs', '--update-lockfile'));

@@ -11,30 +11,41 @@ export async function byHand(pipeline: Pipeline, manifest: Manifest): Promise<re
   ];
   for (const artifact of manifest.artifacts) lines.push(`${artifact.storedSha256}  ${artifact.key}`);
   lines.push('EOF');
-  for (const artifact of manifest.artifacts) lines.push(...(await commands(pipeline, artifact)));
+  for (const artifact of manifest.artifacts) lines.push(...(await commands(pipeline, manifest, artifact)));
   return lines;
 }
 
-async function commands(pipeline: Pipeline, artifact: ManifestArtifact): Promise<readonly string[]> {
+async function commands(
+  pipeline: Pipeline,
+  manifest: Manifest,
+  artifact: ManifestArtifact,
+): Promise<readonly string[]> {
   const decoders: string[] = [];
   for (const { use, parameters } of [...artifact.transforms].reverse()) {
     decoders.push((await transformNamed(pipeline, use, artifact.name)).byHand(parameters));
   }
-  const { before, reader } = readBy(artifact);
+  const { before, reader } = readBy(artifact, manifest.tool);
   const [first, ...rest] = [...decoders, reader];
   return [...before, [`${first} < ${artifact.key}`, ...rest].join(' | ')];
 }
 
 /** The program that takes the original bytes, and what to do and know before. */
-function readBy({ format }: ManifestArtifact): {
+function readBy(
+  { format }: ManifestArtifact,
+  tool: string,
+): {
   readonly before: readonly string[];
   readonly reader: string;
 } {
   switch (format) {
     case 'pg-custom':
       return {
-        before: ['createdb --template=template0 NEW_DATABASE'],
-        reader: 'pg_restore --exit-on-error --no-owner --dbname=NEW_DATABASE',
+        before: [
+          // A later one sends settings that an older server refuses.
+          `# with pg_restore of the server's own major version; the archive was written by ${tool}`,
+          'createdb --template=template0 NEW_DATABASE',
+        ],
+        reader: 'pg_restore --exit-on-error --no-owner --no-privileges --dbname=NEW_DATABASE',
       };
     case 'sql':
       // Not with ON_ERROR_STOP: every server has the role postgres.

@@ -12,6 +12,7 @@ type Shape = {
   match: z.ZodOptional<z.ZodUnion<[Text, Texts]>>;
   databases: z.ZodOptional<Texts>;
   exclude: z.ZodOptional<z.ZodUnion<[Text, Texts]>>;
+  uncovered: z.ZodDefault<z.ZodEnum<{ warn: 'warn'; ignore: 'ignore' }>>;
   globals: z.ZodDefault<z.ZodBoolean>;
   fingerprint: z.ZodDefault<z.ZodEnum<{ counts: 'counts'; content: 'content'; none: 'none' }>>;
   excludeTableData: z.ZodOptional<Texts>;
@@ -70,6 +71,11 @@ const shape: z.ZodObject<Shape, z.core.$strict> = z.strictObject({
       example: ['*_restored_*', 'scratch'],
     })
     .optional(),
+  uncovered: z.enum(['warn', 'ignore']).default('warn').meta({
+    description:
+      'What is said of databases on the server that no rule covers. `ignore` where other pipelines back them up.',
+    example: 'ignore',
+  }),
   globals: z.boolean().default(true).meta({
     description: "Back up the server's roles and tablespaces as the unit `@globals`.",
     example: true,

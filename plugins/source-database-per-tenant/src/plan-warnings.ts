@@ -15,6 +15,7 @@ export function planWarnings(
   tenants: readonly Listed[],
   databases: ReadonlyMap<string, Database>,
 ): readonly string[] {
+  if (setup.options.uncovered === 'ignore') return [];
   const covered = new Set(tenants.map((one) => one.database));
   const excluded = anyGlob(setup.options.exclude);
   const ours = [...databases.values()].filter(({ isTemplate }) => !isTemplate).map(({ name }) => name);

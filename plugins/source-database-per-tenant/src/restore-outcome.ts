@@ -12,7 +12,8 @@ export async function finish(
   const { request, names, admin } = prepared;
   const target = names.target;
   if (!prepared.swaps) {
-    const next = request.replace
+    const isLive = request.replace || target === request.backup.unit.origin['database'];
+    const next = isLive
       ? ['The application can connect to it again.']
       : [
           `Look into it: psql ${shown(target)}`,

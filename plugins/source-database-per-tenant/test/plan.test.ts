@@ -152,6 +152,10 @@ describe('units of a registry', () => {
 });
 
 describe('units by patterns and by name', () => {
+  it('are silent of the others where other pipelines back them up', async () => {
+    expect((await plan(registry(all, { uncovered: 'ignore' }))).warnings).toEqual([]);
+  });
+
   it('fit match and not exclude, and are never templates', async () => {
     const found = await plan(
       setupOf(server.url, { match: ['a*', 's*', 'template?'], exclude: 'a?b', globals: false }),

@@ -119,6 +119,8 @@ export const sinkWritingChecks: readonly SinkCheck[] = [
         rivals.map(async ({ done, text }) => ({ text, outcome: await done })),
       );
       const winners = outcomes.filter(({ outcome }) => 'value' in outcome);
+      const [first] = outcomes;
+      if (winners.length === 0 && first && 'error' in first.outcome) throw first.outcome.error;
       mustEqual(winners.length, 1, 'number of puts that succeeded');
       const loser = outcomes.find(({ outcome }) => 'error' in outcome)!.outcome;
       await mustReject(
