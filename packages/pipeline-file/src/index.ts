@@ -1,3 +1,4 @@
+export { fixedKeys } from './fixed-options.ts';
 export { loadPipeline } from './load.ts';
 export { formatMistakes, PipelineFileError } from './mistake.ts';
 export type { Mistake } from './mistake.ts';

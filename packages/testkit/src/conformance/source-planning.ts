@@ -42,10 +42,9 @@ export const sourcePlanningChecks: readonly SourceCheck[] = [
       reason: 'pgsilo doctor would call a pipeline healthy that cannot run.',
     },
     async ({ source, unreachable, context }) => {
-      const sound = await settle(resultsOf(source.check(context)));
-      if ('error' in sound) return broken('check throws though the server answers', sound.error);
-      if (sound.value.length === 0) broken('check found nothing to say');
-      for (const { name, status, message } of sound.value)
+      const sound = await resultsOf(source.check(context));
+      if (sound.length === 0) broken('check found nothing to say');
+      for (const { name, status, message } of sound)
         if (status === 'failed') broken(`check failed at ${name}: ${message}`);
       const lost = await unreachable();
       try {
@@ -55,7 +54,6 @@ export const sourcePlanningChecks: readonly SourceCheck[] = [
       } finally {
         await lost.close();
       }
-      return undefined;
     },
   ),
   sourceCheck(
