@@ -18,11 +18,19 @@ export interface OpenBackup {
   readonly proved: ReadonlySet<string>;
 }
 
-/** Shows a backup to a source. Bytes are fetched when they are asked for. */
-export function openBackup(session: EngineSession, sink: PipelineSink, manifest: Manifest): OpenBackup {
+/**
+ * Shows a backup to a source. Bytes are fetched when they are asked for.
+ * @param others names of the other sinks that list it, for the hint when this copy is damaged.
+ */
+export function openBackup(
+  session: EngineSession,
+  sink: PipelineSink,
+  manifest: Manifest,
+  others: readonly string[] = [],
+): OpenBackup {
   const proved = new Set<string>();
   const artifacts = manifest.artifacts.map((artifact) =>
-    viewArtifact(session, sink, manifest, artifact, proved),
+    viewArtifact({ session, sink, manifest, others, proved }, artifact),
   );
   const facts: UnitFacts = {
     status: manifest.status,
@@ -41,14 +49,17 @@ export function openBackup(session: EngineSession, sink: PipelineSink, manifest:
   return { view: { unit: manifest.unit, id: manifest.backup, facts, artifacts }, proved };
 }
 
-function viewArtifact(
-  session: EngineSession,
-  sink: PipelineSink,
-  manifest: Manifest,
-  artifact: ManifestArtifact,
-  proved: Set<string>,
-): ArtifactView {
-  const open = (): Body => decodeArtifact(session, sink, manifest, artifact, proved);
+interface Copy {
+  readonly session: EngineSession;
+  readonly sink: PipelineSink;
+  readonly manifest: Manifest;
+  readonly others: readonly string[];
+  readonly proved: Set<string>;
+}
+
+function viewArtifact(copy: Copy, artifact: ManifestArtifact): ArtifactView {
+  const { session } = copy;
+  const open = (): Body => namingCopy(copy, artifact);
   let spooled: Promise<string> | undefined;
   const spool = async (): Promise<string> => {
     // A random name: the artifact's own would meet its namesake of another backup.
@@ -66,6 +77,30 @@ function viewArtifact(
     open,
     spool: () => (spooled ??= spool()),
   };
+}
+
+/** Codes that say that this copy of the backup is damaged. */
+const damage: ReadonlySet<string> = new Set(['sink.not-found', 'sink.corrupt', 'transform.corrupt']);
+
+/** The original bytes; when the copy is damaged the error says which one it is, and where another lies. */
+async function* namingCopy(
+  copy: Copy,
+  artifact: ManifestArtifact,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { session, sink, manifest, others, proved } = copy;
+  try {
+    yield* decodeArtifact(session, sink, manifest, artifact, proved);
+  } catch (error) {
+    if (!(error instanceof PgsiloError) || !damage.has(error.code)) throw error;
+    const what = `${artifact.name} of ${JSON.stringify(manifest.unit.name)} ${manifest.backup} is damaged in sink ${sink.name}`;
+    throw new PgsiloError(error.code, `${what}: ${error.message}`, {
+      cause: error,
+      hint:
+        others.length === 0
+          ? 'Choose another backup with --backup; `pgsilo list` shows them.'
+          : `Another sink has this backup too: --from ${others[0]} --backup ${manifest.backup}`,
+    });
+  }
 }
 
 /** The stored bytes, proved by size and SHA-256 as they pass. */

@@ -21,6 +21,16 @@ export async function newestRun(session: EngineSession, sink: PipelineSink): Pro
   return undefined;
 }
 
+/** The newest whole run that any sink of the pipeline tells of: a sink that lost everything has lost its own record too. */
+export async function newestRunAnywhere(session: EngineSession): Promise<RunReport | undefined> {
+  let newest: RunReport | undefined;
+  for (const sink of session.pipeline.sinks) {
+    const report = await newestRun(session, sink);
+    if (report && (newest === undefined || report.run > newest.run)) newest = report;
+  }
+  return newest;
+}
+
 /** What the source may know of earlier runs. It only orders jobs, so trouble here is logged and the run goes on without. */
 export async function readHistory(session: EngineSession): Promise<History> {
   const sizes = new Map<string, number>();

@@ -1,10 +1,12 @@
-import { PgsiloError } from '@pgsilo/plugin';
+import { PgsiloError, toPgsiloError } from '@pgsilo/plugin';
 import type { Restoration, RestoreRequest } from '@pgsilo/plugin';
 import { openBackup } from './backup-view.ts';
 import { findBackup, sinksNamed } from './catalog.ts';
 import type { FoundBackup } from './catalog.ts';
+import { newestRunAnywhere } from './history.ts';
 import type { Pipeline, PipelineSink } from './pipeline.ts';
 import { openSession } from './session.ts';
+import type { EngineSession } from './session.ts';
 
 export interface RestoreOptions {
   readonly unit: string;
@@ -79,7 +81,7 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
     return result;
   };
   const request: RestoreRequest = {
-    backup: openBackup(session, sink, entry.manifest).view,
+    backup: openBackup(session, sink, entry.manifest, entry.sinks.slice(1)).view,
     ...(options.to === undefined ? {} : { to: options.to }),
     ...(options.toServer === undefined ? {} : { toServer: options.toServer }),
     ...(options.tables === undefined ? {} : { tables: options.tables }),
@@ -96,10 +98,11 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
     await session.scratch.remove();
     throw error;
   }
+  const vanished = await vanishedBackup(session, options, entry);
   return {
     entry,
     sink: sink.name,
-    plan: restoration.plan,
+    plan: [...vanished, ...restoration.plan],
     ...(restoration.replaces === undefined ? {} : { replaces: restoration.replaces }),
     async run() {
       const outcome = await restoration.run();
@@ -114,6 +117,28 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
       }
     },
   };
+}
+
+/** A sentence when the newest run stored a newer backup than the one found: its manifest is gone, and the person expects that one. */
+async function vanishedBackup(
+  session: EngineSession,
+  options: RestoreOptions,
+  entry: FoundBackup,
+): Promise<readonly string[]> {
+  if (options.backup !== undefined || options.before !== undefined) return [];
+  try {
+    const report = await newestRunAnywhere(session);
+    const line = report?.units.find(({ unit }) => unit === entry.unit);
+    if (line?.backup === undefined || line.backup <= entry.backup) return [];
+    return [
+      `CAREFUL: the newest run stored ${line.backup}, and no sink that was looked at lists it; this older one is restored instead`,
+    ];
+  } catch (error) {
+    session.pipeline.log.warn('whether there was a newer backup is not known', {
+      error: toPgsiloError(error).message,
+    });
+    return [];
+  }
 }
 
 /** A logical backup holds the moments at which it was made and none between them: says so, with the nearest. */

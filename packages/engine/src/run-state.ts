@@ -1,10 +1,10 @@
-import type { PgsiloError } from '@pgsilo/plugin';
+import { PgsiloError } from '@pgsilo/plugin';
 import type { RunEvent } from './events.ts';
 import type { PipelineSink } from './pipeline.ts';
 import type { EngineSession } from './session.ts';
 
 /** Codes after which a sink gets nothing more in this run: the next unit would meet the same. */
-const fatalForSink: ReadonlySet<string> = new Set(['sink.denied', 'sink.full']);
+const fatalForSink: ReadonlySet<string> = new Set(['sink.denied']);
 
 /** What the jobs of one run share. */
 export class RunState {
@@ -42,7 +42,7 @@ export class RunState {
     forRun: boolean = fatalForSink.has(error.code),
   ): void {
     if (this.#dropped.has(sink)) return;
-    if (forRun) this.#dropped.set(sink, error);
+    if (forRun) this.#dropped.set(sink, givenUp(sink, error, unit));
     this.observe({
       type: 'sink-dropped',
       sink: sink.name,
@@ -60,4 +60,13 @@ export class RunState {
       },
     );
   }
+}
+
+/** What is said of the units that come after. */
+function givenUp(sink: PipelineSink, error: PgsiloError, unit: string | undefined): PgsiloError {
+  const when = unit === undefined ? 'when the run began' : `at ${JSON.stringify(unit)}`;
+  return new PgsiloError(error.code, `not tried: sink ${sink.name} was given up ${when}: ${error.message}`, {
+    cause: error,
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+  });
 }

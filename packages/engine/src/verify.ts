@@ -2,7 +2,7 @@ import { PgsiloError, toPgsiloError } from '@pgsilo/plugin';
 import { openBackup, readStored } from './backup-view.ts';
 import { listPlaces, readManifestIn, sinksNamed } from './catalog.ts';
 import type { Place } from './catalog.ts';
-import { newestRun } from './history.ts';
+import { newestRunAnywhere } from './history.ts';
 import { encodeUnit } from './keys.ts';
 import type { Manifest } from './manifest.ts';
 import type { Pipeline, PipelineSink } from './pipeline.ts';
@@ -124,8 +124,8 @@ async function findMissing(
 ): Promise<readonly MissingBackup[]> {
   if (options.backup !== undefined) return [];
   const missing: MissingBackup[] = [];
+  const report = await newestRunAnywhere(session);
   for (const sink of sinks) {
-    const report = await newestRun(session, sink);
     const present = new Set(
       (await listPlaces(session, [sink])).map(({ unitKey, backup }) => `${unitKey}/${backup}`),
     );

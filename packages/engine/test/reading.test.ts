@@ -7,6 +7,7 @@ import { fakePipeline, fakeSource, job } from './fakes.ts';
 import { memorySink } from './memory-sink.ts';
 
 const { signal } = new AbortController();
+const options = { unit: 'acme', replace: false, dropOld: false, jobs: 1, owner: true, signal };
 
 async function backedUp() {
   const [a, b] = [memorySink(), memorySink()];
@@ -65,6 +66,14 @@ describe('verify', () => {
     expect(report.missing).toMatchObject([{ unit: 'acme', sink: 'a', error: { code: 'sink.not-found' } }]);
   });
 
+  it('misses everything of a sink that was lost whole, its records too', async () => {
+    const { a, pipeline } = await backedUp();
+    for (const key of a.objects.keys()) a.objects.delete(key);
+    const report = await verify(pipeline, { level: 'objects', signal });
+    expect(report.status).toBe('failed');
+    expect(report.missing.map(({ unit, sink }) => `${unit} ${sink}`).sort()).toEqual(['acme a', 'globex a']);
+  });
+
   it('is no success when there is nothing to verify', async () => {
     await expect(
       verify(fakePipeline(fakeSource(job('a')), { a: memorySink() }), { level: 'objects', signal }),
@@ -111,7 +120,6 @@ describe('the catalog', () => {
 describe('restore', () => {
   it('refuses a moment that only write-ahead log could give, and names the nearest backup', async () => {
     const { pipeline, run } = await backedUp();
-    const options = { unit: 'acme', replace: false, dropOld: false, jobs: 1, owner: true, signal };
     await expect(
       prepareRestore(pipeline, { ...options, at: new Date('2026-11-21T03:30:00Z') }),
     ).rejects.toMatchObject({
@@ -140,5 +148,37 @@ describe('restore', () => {
         signal,
       }),
     ).rejects.toMatchObject({ code: /corrupt/ });
+  });
+
+  it('names the damaged copy and the sink that has another', async () => {
+    const { a, pipeline, run, key } = await backedUp();
+    a.objects.delete(key('database.dump.zip'));
+    pipeline.source.source.restore = async (request) => {
+      await request.backup.artifacts[0]!.spool();
+      throw new Error('unreachable');
+    };
+    await expect(prepareRestore(pipeline, options)).rejects.toMatchObject({
+      code: 'sink.not-found',
+      message: expect.stringContaining(`database.dump of "acme" ${run} is damaged in sink a`),
+      hint: expect.stringContaining(`--from b --backup ${run}`),
+    });
+  });
+
+  it('says when the newest backup has vanished and an older one is taken', async () => {
+    const { a, b, pipeline, run } = await backedUp();
+    const old = `vigia/units/acme/${run}/`;
+    const later = { ...pipeline, clock: { ...pipeline.clock, now: () => new Date(Date.now() + 60_000) } };
+    const second = await backup(later, { signal });
+    for (const sink of [a, b]) sink.objects.delete(old.replace(run, second.run) + 'manifest.json');
+    pipeline.source.source.restore = () =>
+      Promise.resolve({
+        plan: ['Do it'],
+        run: () => Promise.reject(new Error()),
+        close: () => Promise.resolve(),
+      });
+    const prepared = await prepareRestore(pipeline, options);
+    expect(prepared.entry.backup).toBe(run);
+    expect(prepared.plan[0]).toContain(second.run);
+    await prepared.close();
   });
 });

@@ -9,7 +9,7 @@ import type { Body, CheckResult, Context } from './context.ts';
  * Objects are immutable: there is no way to overwrite one. All methods may be called concurrently.
  * A sink never times, counts, throttles or retries on its own account beyond single idempotent requests of its protocol: that is done once, around it.
  * All errors are `PgsiloError`s with a `sink.*` code; the engine decides by that code alone: retryable ones are repeated where the call can be repeated,
- * `sink.full` and `sink.denied` end the sink's part in the run.
+ * `sink.denied` ends the sink's part in the run.
  */
 export interface Sink {
   /**
