@@ -1,4 +1,4 @@
-import type { Setup, Transform } from '@pgsilo/plugin';
+import type { PluginKind, Setup, Transform } from '@pgsilo/plugin';
 import { PgsiloError } from '@pgsilo/plugin';
 import { builtins } from './builtins.ts';
 import { loadBuiltins } from './load-builtins.ts';
@@ -6,6 +6,13 @@ import { loadBuiltins } from './load-builtins.ts';
 interface Closable {
   close?(): Promise<void>;
 }
+
+/** What the contract demands of an instance; a plugin may be plain JavaScript that no compiler has seen. */
+const required: Readonly<Record<PluginKind, readonly string[]>> = {
+  source: ['plan', 'read', 'restore', 'check', 'close'],
+  transform: ['encode', 'decode', 'byHand'],
+  sink: ['put', 'get', 'stat', 'list', 'remove', 'check', 'close'],
+};
 
 /** The plugins that were made for one pipeline, so that each is closed once. */
 export class MadePlugins {
@@ -18,9 +25,23 @@ export class MadePlugins {
     this.setup = setup;
   }
 
-  /** Notes an instance for {@link close}. */
-  async keep<Made extends Closable>(making: Promise<Made> | Made): Promise<Made> {
+  /** Notes an instance for {@link close}, once it is known to have what its kind must have. Throws `plugin.invalid`. */
+  async keep<Made extends Closable>(
+    kind: PluginKind,
+    use: string,
+    making: Promise<Made> | Made,
+  ): Promise<Made> {
     const made = await making;
+    const has = (method: string): boolean =>
+      typeof (made as Record<string, unknown> | undefined)?.[method] === 'function';
+    const missing = required[kind].filter((method) => !has(method));
+    if (missing.length > 0) {
+      throw new PgsiloError(
+        'plugin.invalid',
+        `the ${kind} ${JSON.stringify(use)} made an object without ${missing.join(', ')}`,
+        { hint: 'Its author finds the contract in @pgsilo/plugin.' },
+      );
+    }
     this.#kept.push(made);
     return made;
   }

@@ -52,15 +52,19 @@ const mostJobs = 4;
 
 async function makePipeline(read: PipelineFile, made: MadePlugins, { log }: Invocation): Promise<Pipeline> {
   const { definition, options, use } = read.source;
-  const source = await made.keep(definition.create(options, made.setup));
+  const source = await made.keep('source', use, definition.create(options, made.setup));
   const transforms: PipelineTransform[] = [];
   for (const each of read.transforms) {
-    const transform = await made.keep(each.definition.create(each.options, made.setup));
+    const transform = await made.keep(
+      'transform',
+      each.use,
+      each.definition.create(each.options, made.setup),
+    );
     transforms.push({ use: each.use, transform });
   }
   const sinks: PipelineSink[] = [];
   for (const { name, use, required, definition, options } of read.sinks) {
-    const sink = await made.keep(definition.create(options, made.setup));
+    const sink = await made.keep('sink', use, definition.create(options, made.setup));
     sinks.push({ name, use, required, sink, traits: definition.traits });
   }
   return {

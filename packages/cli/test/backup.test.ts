@@ -80,7 +80,7 @@ describe('pgsilo backup', () => {
   });
 
   it.each([
-    ['required', 1, /not in sink vault: the bucket "vault" refuses the key \(sink.denied\)/],
+    ['required', 1, /not in sink vault: .*the bucket "vault" refuses the key \(sink.denied\)/],
     ['optional', 0, /warning {2}sink vault \(not required\) lacks/],
   ] as const)('with a %s sink that refuses exits %d', async (brokenSink, exit, text) => {
     const { file } = await project({ brokenSink, units: [{ name: 'acme' }] });

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { documentOf, pgsilo, project } from './pgsilo.ts';
 
@@ -89,5 +90,13 @@ describe('the command line', () => {
     const lines = table.stdout.trimEnd().split('\n');
     expect(lines).toHaveLength(302);
     expect(new Set(lines.slice(2).map((line) => line.indexOf('good'))).size).toBe(1);
+  });
+
+  it('finds out at validate that a plugin lacks what the contract demands', async () => {
+    const halved = fileURLToPath(new URL('fixtures/halved-sink.ts', import.meta.url));
+    const { folder } = await project({ more: { sinks: [{ use: halved }] } });
+    const { exit, stdout } = await pgsilo(['validate', 'vigia.yaml'], { cwd: folder });
+    expect(exit).toBe(2);
+    expect(stdout).toMatch(/halved-sink\.ts" made an object without stat, list, remove, check/);
   });
 });

@@ -2,7 +2,7 @@ import type { Mistake } from '@pgsilo/pipeline-file';
 import { toPgsiloError } from '@pgsilo/plugin';
 import { errorDocument, errorText } from '../error-text.ts';
 import type { Invocation } from '../invocation.ts';
-import { readPipelineFile } from '../open-pipeline.ts';
+import { readPipelineFile, usePipeline } from '../open-pipeline.ts';
 import { formatCount } from '../terminal/format.ts';
 import { printable } from '../terminal/printable.ts';
 
@@ -17,7 +17,7 @@ interface Verdict {
   readonly warnings: readonly Place[];
 }
 
-/** `pgsilo validate`: every mistake of every file. Connects to nothing. */
+/** `pgsilo validate`: every mistake of every file, and whether its plugins can be made. Connects to nothing. */
 export async function validate(invocation: Invocation, files: readonly string[]): Promise<number> {
   const verdicts: Verdict[] = [];
   for (const file of files) verdicts.push(await check(file, invocation));
@@ -33,7 +33,10 @@ async function check(file: string, invocation: Invocation): Promise<Verdict> {
     return formatMistakes(mistakes, { color: style.isColorSupported });
   };
   try {
-    const { name, sinks, transforms, source, warnings } = await readPipelineFile(file, invocation);
+    const read = await readPipelineFile(file, invocation);
+    const { name, sinks, transforms, source, warnings } = read;
+    // Making the plugins is cheap and connects to nothing, and shows what no spec of options can say.
+    await usePipeline(read, invocation, () => Promise.resolve());
     if (!quiet) {
       const chain = [source.use, ...transforms.map(({ use }) => use)].join(' → ');
       const about = `pipeline ${name}: ${chain} → ${sinks.map((sink) => printable(sink.name)).join(', ')}`;
