@@ -112,6 +112,24 @@ describe('a run that meets another one, or its end', () => {
     },
   );
 
+  it('ends child and server session of a unit that takes longer than limits.jobTimeout; the others are kept', async () => {
+    const limited = writePipeline(server, {
+      name: 'limited',
+      source: '  fingerprint: none',
+      limits: ', jobTimeout: 2s, attempts: 1',
+    });
+    const run = await standStill(limited);
+    const { exit, json } = await run.result;
+    expect(exit).toBe(1);
+    const { units } = json<any>()['runs'][0].report;
+    const failed = units.filter((unit: any) => unit.status === 'failed');
+    expect(failed).toMatchObject([{ unit: 'globex', error: { code: 'limit.timeout' } }]);
+    expect(await processesWith(`port='${server.port}'`)).toEqual([]);
+    // The migration still holds its lock: what is gone was ended, it did not finish.
+    expect(await server.sessionsOfPgsilo()).toEqual([]);
+    expect((await objects(limited)).filter((key) => key.includes('/units/globex/'))).toEqual([]);
+  });
+
   it('keeps a second run out with 3 and says who runs since when', async () => {
     await standStill(file);
     const second = await pgsilo(['backup', file], at);

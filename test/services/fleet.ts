@@ -75,6 +75,8 @@ export interface PipelineOptions {
   readonly sinks?: string;
   /** More YAML at the top level. */
   readonly more?: string;
+  /** Further entries of `limits`, each after a comma. */
+  readonly limits?: string;
 }
 
 /** Writes a pipeline file for the fleet and returns its name; the connection comes from VIGIA_URL. */
@@ -83,6 +85,7 @@ export function writePipeline(server: TestServer, options: PipelineOptions = {})
     name = 'vigia',
     source = '',
     sinks = `  - { use: local, path: ./store/${options.name ?? 'vigia'} }`,
+    limits = '',
     more = '',
     transform = 'zstd',
   } = options;
@@ -101,7 +104,7 @@ transforms:
   - use: ${transform}
 sinks:
 ${sinks}
-limits: { backoff: 100ms }
+limits: { backoff: 100ms${limits} }
 ${more}
 `,
   );

@@ -57,5 +57,7 @@ export type {
   UnitFacts,
 } from './source.ts';
 export type { ArtifactIdentity, Encoded, Transform, TransformTraits } from './transform.ts';
+export { takeIn } from './take-in.ts';
+export type { Intake } from './take-in.ts';
 export { tryOutSink } from './try-out-sink.ts';
 export { untilAborted } from './until-aborted.ts';

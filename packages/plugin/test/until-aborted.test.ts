@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { PgsiloError, untilAborted } from '../src/index.ts';
+import { PgsiloError, takeIn, untilAborted } from '../src/index.ts';
 
 async function* stalled(closed: () => void): AsyncGenerator<Uint8Array> {
   try {
@@ -65,4 +65,28 @@ test('closes the body when its reader stops', async () => {
   await read.next();
   await read.return(undefined);
   expect(closed).toBe(true);
+});
+
+test('what is taken in is counted, and its error comes out as it was', async () => {
+  const { signal } = new AbortController();
+  const whole = takeIn(chunks(), signal);
+  for await (const _chunk of whole.body);
+  expect(whole.bytes).toBe(3);
+  expect(() => whole.rethrow()).not.toThrow();
+  const error = new Error('the producer exited with status 1');
+  async function* dying(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from('12345');
+    throw error;
+  }
+  const dead = takeIn(dying(), signal);
+  const library = (async () => {
+    try {
+      for await (const _chunk of dead.body);
+    } catch {
+      throw new Error('socket hang up');
+    }
+  })();
+  await expect(library).rejects.toThrow('socket hang up');
+  expect(dead.bytes).toBe(5);
+  expect(() => dead.rethrow()).toThrow(error);
 });

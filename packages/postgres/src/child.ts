@@ -5,6 +5,7 @@ import { execa } from 'execa';
 import { abortReason, PgsiloError, redact, throwIfAborted, type Body } from '@pgsilo/plugin';
 import { childEnvironment, failureOf, type Outcome } from './child-outcome.ts';
 import { commandLine, type Program } from './program.ts';
+import { WithoutRowContents } from './row-contents.ts';
 
 export interface ChildOptions {
   /** What it does, for messages: `pg_dump of database acme`. */
@@ -12,7 +13,7 @@ export interface ChildOptions {
   /** Added to the environment: PGPASSWORD. */
   readonly env?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
-  /** Called with each line of stderr, secrets blotted out. */
+  /** Called with each line of stderr, secrets and the contents of rows left out. */
   readonly onStderr?: (line: string) => void;
   /** Standard input; none: it is empty. */
   readonly input?: Body;
@@ -139,11 +140,18 @@ function startChild(tool: Program, args: readonly string[], options: ChildOption
 
   let stderr = '';
   let line = '';
+  const shown = new WithoutRowContents();
+  const say = (one: string): void => {
+    const text = shown.line(one);
+    if (text === undefined) return;
+    stderr = `${stderr}${text}\n`.slice(-keptOfStderr);
+    if (text.trim()) options.onStderr?.(redact(text));
+  };
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    stderr = (stderr + text).slice(-keptOfStderr);
     const lines = (line + text).split('\n');
-    line = lines.pop()!.slice(-keptOfStderr);
-    for (const one of lines) if (one.trim()) options.onStderr?.(redact(one));
+    // The beginning of a line says what it is about.
+    line = lines.pop()!.slice(0, keptOfStderr);
+    for (const one of lines) say(one);
   });
 
   let inputError: unknown;
@@ -162,7 +170,7 @@ function startChild(tool: Program, args: readonly string[], options: ChildOption
   const ended = child.then((result): Outcome => result as Outcome);
   const succeed = async (): Promise<string> => {
     const [outcome] = await Promise.all([ended, feeding]);
-    if (line.trim()) options.onStderr?.(redact(line));
+    if (line !== '') say(line);
     line = '';
     if (signal?.aborted) throw abortReason(signal);
     if (inputError !== undefined) throw inputError;

@@ -30,13 +30,28 @@ export function parseConnectionString(text: string): ConnectionParameters {
 }
 
 function parseUri(rest: string): ConnectionParameters {
-  const parameters: ConnectionParameters = {};
   const authorityEnd = rest.search(/[/?]/);
   const authority = authorityEnd === -1 ? rest : rest.slice(0, authorityEnd);
   const tail = authorityEnd === -1 ? '' : rest.slice(authorityEnd);
   if (tail.includes('@') && !authority.includes('@') && authority.includes(':')) {
     throw invalid('the password seems to hold a / or ?; write it percent-encoded (%2F, %3F)');
   }
+  // A password with an @ and one of / ? after it ends early here, and what follows makes no sense, or the path goes on as host and database would.
+  const seemsCut = tail.includes('@') && /:.*@/.test(authority);
+  if (!seemsCut) return parseParts(authority, tail);
+  if (/@[^/?]*\//.test(tail)) throw invalid(encodePassword);
+  try {
+    return parseParts(authority, tail);
+  } catch {
+    throw invalid(encodePassword);
+  }
+}
+
+const encodePassword =
+  'the password seems to hold characters that must be percent-encoded (@ %40, : %3A, / %2F, ? %3F, # %23, % %25)';
+
+function parseParts(authority: string, tail: string): ConnectionParameters {
+  const parameters: ConnectionParameters = {};
   const at = authority.indexOf('@');
   if (at !== -1) {
     const [user = '', ...password] = authority.slice(0, at).split(':');

@@ -40,11 +40,23 @@ const registry: z.ZodObject<RegistryShape, z.core.$strict> = z.strictObject({
   }),
 });
 
+/** What keeps a text from being a connection string at all; never repeats it, because it may be a password alone. */
+function connectionMistake(text: string): string | undefined {
+  if (/^postgres(?:ql)?:\/\//.test(text) || /^[A-Za-z_]+\s*=/.test(text)) return undefined;
+  const expected = 'expected a connection string such as postgresql://user@host/database';
+  return /^\$(?:\w+|\{\w+\})$/.test(text)
+    ? `${expected}; for an environment variable write \${env:NAME}`
+    : expected;
+}
+
 const shape: z.ZodObject<Shape, z.core.$strict> = z.strictObject({
   connection: secret({
     description:
       "Connection string of the server, as psql takes it: a URI or keywords and values. What it does not say comes from the PG* environment and libpq's files. Its database also carries the run lock.",
     example: 'postgresql://backup@db.internal/platform?sslmode=verify-full',
+  }).superRefine((value, context) => {
+    const message = connectionMistake(value.reveal().trim());
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
   }),
   registry: registry
     .meta({

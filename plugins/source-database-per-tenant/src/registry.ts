@@ -103,7 +103,10 @@ async function runQuery(
     if (translated.code === 'source.unreachable' || translated.code === 'source.denied') throw translated;
     throw new PgsiloError('source.plan-invalid', translated.message, {
       cause: error,
-      hint: 'Try the query with psql, as the role of the pipeline.',
+      hint:
+        translated.code === 'source.unit-missing'
+          ? 'Correct registry.database: the name of the database that the query runs in.'
+          : 'Try the query with psql, as the role of the pipeline.',
     });
   }
 }

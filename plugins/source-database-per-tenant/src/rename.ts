@@ -12,6 +12,7 @@ const terminateEvery = 50;
 /** The server itself waits five seconds for sessions to go. Busy applications may need more than one round. */
 const rounds = 3;
 const objectInUse = '55006';
+const duplicateDatabase = '42P04';
 
 /** Sessions of role `r` that our role may not end; asking for it would be an error, not a refusal. */
 export const beyondReach = `(NOT pg_has_role(r.oid, 'USAGE') AND (r.rolsuper OR NOT pg_has_role('pg_signal_backend', 'USAGE')))`;
@@ -101,6 +102,19 @@ function renameFailed(renamings: readonly Renaming[], error: unknown): PgsiloErr
   const known = toPgsiloError(error, 'restore.failed');
   if (known.code === 'aborted' || known.code === 'limit.timeout') return known;
   const name = showName(renamings[0]!.from);
+  if (sqlState((error as Error).cause) === duplicateDatabase) {
+    return new PgsiloError(
+      'restore.target-exists',
+      `a database ${showName(renamings[0]!.to)} was made meanwhile, most likely by another restore of this backup; ${name} was not renamed`,
+      {
+        cause: error,
+        hint:
+          renamings.length > 1
+            ? `Look at ${name} first: it may be what you wanted by now. Restoring again replaces it once more and keeps it under another name.`
+            : 'Look at it first: it may be what you wanted. Or restore again under another name: --to.',
+      },
+    );
+  }
   return new PgsiloError(
     'restore.failed',
     `database ${name} could not be renamed and is as it was: ${known.message}`,

@@ -1,4 +1,10 @@
-import { showName, type DatabaseSettings, type Session, type TocEntry } from '@pgsilo/postgres';
+import {
+  quoteIdentifier,
+  showName,
+  type DatabaseSettings,
+  type Session,
+  type TocEntry,
+} from '@pgsilo/postgres';
 import { listed, type Problem } from './restore-problems.ts';
 import { isOfDatabase, ownerOf } from './restore-roles.ts';
 import { hasWords, isWord, nameOf, placesOf, tokens } from './sql-tokens.ts';
@@ -70,20 +76,40 @@ async function membershipProblems(
   settings: DatabaseSettings,
 ): Promise<readonly Problem[]> {
   const owners = new Set([settings.owner, ...entries.flatMap((entry) => ownerOf(entry) ?? [])]);
-  const rows = await session.query<{ name: string }>(
-    `SELECT rolname::text AS name FROM pg_roles WHERE rolname = ANY($1::text[]::name[])
+  const rows = await session.query<{ name: string; superuser: boolean }>(
+    `SELECT rolname::text AS name, rolsuper AS superuser FROM pg_roles WHERE rolname = ANY($1::text[]::name[])
      AND NOT (pg_has_role(oid, 'USAGE') AND ${session.major >= 16 ? "pg_has_role(oid, 'SET')" : "pg_has_role(oid, 'MEMBER')"}) ORDER BY 1`,
     [[...owners]],
   );
-  if (rows.length === 0) return [];
-  const names = rows.map((row) => showName(row.name));
-  return [
-    {
+  const me = showName(restorer.name);
+  const problems: Problem[] = [];
+  const superusers = new Set(rows.filter((row) => row.superuser).map((row) => row.name));
+  const plain = rows.filter((row) => !row.superuser).map((row) => row.name);
+  // Membership in a superuser is all power over the server: never to be advised for the sake of an owner's name.
+  if (superusers.size > 0) {
+    const theirs = entries.flatMap((entry) =>
+      superusers.has(ownerOf(entry) ?? '') ? [`${entry.desc} ${showName(entry.tag)}`] : [],
+    );
+    if (superusers.has(settings.owner)) theirs.unshift('the database itself');
+    problems.push({
       code: 'restore.denied',
-      message: `role ${showName(restorer.name)} is no member of roles that own what is restored: ${listed(names)}`,
-      hint: `GRANT ${names[0]} TO ${showName(restorer.name)}, or restore with --no-owner.`,
-    },
-  ];
+      message: `role ${me} is no superuser, and ${[...superusers].map(showName).join(', ')}, which is one, owns what is restored: ${listed(theirs, 5)}`,
+      hint: 'Restore with --no-owner, or as a superuser, or give these objects another owner in the source.',
+    });
+  }
+  if (plain.length > 0) {
+    problems.push({
+      code: 'restore.denied',
+      message: `role ${me} is no member of roles that own what is restored: ${listed(plain.map(showName))}`,
+      hint: `GRANT ${plain.map(sqlName).join(', ')} TO ${sqlName(restorer.name)}, or restore with --no-owner.`,
+    });
+  }
+  return problems;
+}
+
+/** To be pasted into SQL; but a name must not forge a second line of a message. */
+function sqlName(name: string): string {
+  return /\p{C}/u.test(name) ? showName(name) : quoteIdentifier(name);
 }
 
 interface Surroundings {

@@ -71,10 +71,16 @@ export function findTables(entries: readonly TocEntry[], names: readonly string[
   });
   if (unmatched.length > 0) {
     throw new PgsiloError('restore.no-match', unmatched.join('\n'), {
-      hint: 'pgsilo show lists the tables of a backup.',
+      hint: tablesHint(tables),
     });
   }
   return [...new Set(found)];
+}
+
+function tablesHint(tables: readonly TocEntry[]): string {
+  if (tables.length === 0) return 'The backup has no table.';
+  const names = tables.map((entry) => showTable({ schema: entry.namespace!, name: entry.tag })).sort();
+  return `The backup has ${plural(tables.length, 'table')}: ${listed(names)}`;
 }
 
 function problemOf(wanted: TableName, entries: readonly TocEntry[], tables: readonly TocEntry[]): string {
@@ -96,9 +102,10 @@ function problemOf(wanted: TableName, entries: readonly TocEntry[], tables: read
 /** Equal names in another schema or another case are nearest. */
 function distanceOf(wanted: TableName, table: TableName): number {
   if (wanted.name.toLowerCase() === table.name.toLowerCase()) return wanted.schema === table.schema ? 0 : 1;
-  return wanted.schema === table.schema
-    ? editDistance(wanted.name.toLowerCase(), table.name.toLowerCase(), 2)
-    : 3;
+  return (
+    editDistance(wanted.schema.toLowerCase(), table.schema.toLowerCase(), 2) +
+    editDistance(wanted.name.toLowerCase(), table.name.toLowerCase(), 2)
+  );
 }
 
 /** Levenshtein distance, or `most + 1` when it is more. */

@@ -74,7 +74,7 @@ test('rows that others refer to are not left out alone', async () => {
 
 test('what is no schema and table is refused when the file is read', () => {
   for (const bad of ['log', 'a.b.c', '"a.b', 'a.', 'a.[']) {
-    const parsed = options.safeParse({ connection: 'x', match: '*', excludeTableData: ['a.b', bad] });
+    const parsed = options.safeParse({ connection: 'service=x', match: '*', excludeTableData: ['a.b', bad] });
     expect(parsed.error?.issues).toMatchObject([{ path: ['excludeTableData', 1] }]);
   }
 });

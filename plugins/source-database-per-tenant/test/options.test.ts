@@ -37,6 +37,26 @@ describe('options', () => {
   });
 });
 
+describe('connection', () => {
+  it.each([' postgres://u@h/d', 'postgresql:///d', 'service=shop', 'host = h'])('%s is one', (written) => {
+    expect(options.safeParse({ connection: written, match: '*' }).success).toBe(true);
+  });
+
+  it.each([
+    ['$SHOP_URL', true],
+    ['${SHOP_URL}', true],
+    ['hunter-two', false],
+    ['mysql://u:hunter-two@h/d?a=b', false],
+  ])('%s is none, and is not repeated', (written, variable) => {
+    const { error } = options.safeParse({ connection: written, match: '*' });
+    expect(error?.issues).toMatchObject([
+      { path: ['connection'], message: expect.stringContaining('such as postgresql://user@host/database') },
+    ]);
+    expect(error?.message.includes('${env:NAME}')).toBe(variable);
+    expect(JSON.stringify(error)).not.toMatch(/SHOP_URL|hunter/);
+  });
+});
+
 describe('glob', () => {
   it.each([
     ['*', ['', 'a', 'a\nb', 'ñ'], []],

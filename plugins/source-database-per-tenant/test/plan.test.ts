@@ -147,6 +147,7 @@ describe('units of a registry', () => {
     await expect(plan(noRegistry)).rejects.toMatchObject({
       code: 'source.plan-invalid',
       message: expect.stringMatching(/"?nope"? does not exist/),
+      hint: expect.stringContaining('registry.database'),
     });
   });
 });

@@ -192,6 +192,23 @@ test('what cannot be swapped stays as it was', async () => {
   expect(await stateOf(live)).toBe('damaged');
 });
 
+test('a name that another restore took for the replaced database is said to be taken, and restoring again finds a free one', async () => {
+  const wanted = request(backup, { replace: true });
+  const step = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
+    if (name === 'swap with the live database')
+      await sql(server, 'postgres', `CREATE DATABASE ${pg.escapeIdentifier(kept)}`);
+    return await work();
+  };
+  await expect(restore(setupFor(server.url), { ...wanted, step })).rejects.toMatchObject({
+    code: 'restore.target-exists',
+    message: expect.stringContaining('most likely by another restore of this backup'),
+    hint: expect.stringContaining('Restoring again'),
+  });
+  expect(await databasesOf(server)).toEqual([live, kept, 'postgres']);
+  expect(await stateOf(live)).toBe('damaged');
+  expect((await restore(setupFor(server.url), wanted)).kept).toBe(`${kept}_2`);
+});
+
 const child = join(dirname(fileURLToPath(import.meta.url)), 'restore-child.ts');
 
 test.each([

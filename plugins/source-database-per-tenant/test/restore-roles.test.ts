@@ -95,7 +95,32 @@ test('a role that may create databases restores as its own, or as the owner that
 
   await expect(prepareRestore(asBuilder, request(simple), testContext())).rejects.toMatchObject({
     code: 'restore.denied', message: expect.stringContaining('no member of roles that own what is restored: tenant'),
+    hint: 'GRANT "tenant" TO "builder", or restore with --no-owner.',
   }); // prettier-ignore
+
+  // Of several owners all are named, but for one that is a superuser: being its member would be all power over the server.
+  await sql(
+    server,
+    'simple',
+    'CREATE TABLE elevated (); CREATE TABLE other (); ALTER TABLE other OWNER TO tenant_app',
+  );
+  const mixed = await backUp(server.url, database('simple'));
+  await sql(server, 'simple', 'DROP TABLE elevated, other');
+  try {
+    const error = await prepareRestore(asBuilder, request(mixed), testContext()).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toMatchObject({
+      code: 'restore.denied',
+      message: expect.stringMatching(/postgres, which is one, owns what is restored: .*TABLE elevated/),
+      hint: expect.stringContaining('another owner in the source'),
+    });
+    const { hint } = error as { hint: string };
+    expect(hint).toContain('GRANT "tenant", "tenant_app" TO "builder"');
+    expect(hint).not.toContain('postgres');
+  } finally {
+    await mixed.remove();
+  }
 
   await sql(server, 'postgres', 'GRANT tenant TO builder');
   try {

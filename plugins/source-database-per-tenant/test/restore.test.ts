@@ -78,6 +78,12 @@ test('what stands in the way is found before anything is written, all of it at o
     code: 'restore.no-match',
     message: expect.stringContaining('did you mean app.orders'),
   });
+  for (const mistyped of ['ap.orders', 'app.order', 'App.Orders']) {
+    expect(await refusal({ tables: [mistyped] })).toMatchObject({
+      message: expect.stringContaining('did you mean app.orders'),
+      hint: expect.stringMatching(/^The backup has \d+ tables: .*app\.orders/),
+    });
+  }
   expect(await refusal({ tables: ['orders'] })).toMatchObject({ code: 'usage.invalid' });
   expect(await refusal({ tables: ['app.big'] })).toMatchObject({
     message: expect.stringContaining('but a view'),
@@ -155,6 +161,30 @@ test('a restore that fails says why once: in its error, and not in the log too',
     await sql('postgres', 'DROP DATABASE faulty');
   }
   expect(await databases()).toEqual(before);
+});
+
+test('a row that the server refuses is named by table and line, and its values are repeated nowhere', async () => {
+  await sql('postgres', 'CREATE DATABASE faulty');
+  const context = testContext();
+  try {
+    await sql(
+      'faulty',
+      `CREATE TABLE t (v text CONSTRAINT only_here CHECK (current_database() = 'faulty')); INSERT INTO t VALUES ('fine'), (E'row-\\nrow-value')`,
+    );
+    const faulty = await backUp(server.url, database('faulty'));
+    for (const jobs of [1, 2]) {
+      const error = await restore(setupFor(server.url), request(faulty, { jobs }), context).catch(
+        (thrown: unknown) => thrown,
+      );
+      const { message } = error as Error;
+      expect(message).toContain('"only_here"');
+      expect(message).toMatch(/COPY t, line 1$/m);
+      expect(message + JSON.stringify(context.entries)).not.toMatch(/fine|row-|Failing row/);
+    }
+    await faulty.remove();
+  } finally {
+    await sql('postgres', 'DROP DATABASE faulty');
+  }
 });
 
 test('an archive that breaks off, or an abort, leaves nothing behind', async () => {

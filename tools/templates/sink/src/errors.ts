@@ -1,15 +1,31 @@
-import { PgsiloError } from '@pgsilo/plugin';
-import type { ErrorCode } from '@pgsilo/plugin';
+import { PgsiloError, redact, throwIfAborted } from '@pgsilo/plugin';
+import type { Context, ErrorCode } from '@pgsilo/plugin';
 
 /**
- * Gives an error of the store its code; `doing` says what was tried, with the key. To be filled in: the engine decides by the code alone
- * what is tried again (`sink.unreachable`) and what is not (`sink.denied`, `sink.full`, `sink.not-found`, `sink.exists`, `sink.corrupt`).
+ * Which code an error of the store gets. To be filled in: the engine decides by the code alone what is tried again (`sink.unreachable`) and what is not
+ * (`sink.denied`, `sink.full`, `sink.not-found`, `sink.exists`, `sink.corrupt`).
  */
+function codeOf(_error: unknown): ErrorCode {
+  return 'sink.failed';
+}
+
+/** Gives an error of the store its code; `doing` says what was tried, with the key. */
 export function translate(error: unknown, doing: string): PgsiloError {
   if (error instanceof PgsiloError) return error;
-  const code: ErrorCode = 'sink.failed';
-  return new PgsiloError(code, `cannot ${doing}: ${error instanceof Error ? error.message : String(error)}`, {
+  const reason = redact(error instanceof Error ? error.message : String(error));
+  return new PgsiloError(codeOf(error), `cannot ${doing}: ${reason}`, {
     cause: error,
     hint: 'Run `pgsilo doctor` on the pipeline file.',
   });
+}
+
+/** Does one thing with the store. After an abort it throws the reason, whatever the store says. */
+export async function attempt<T>(doing: string, context: Context, call: () => Promise<T>): Promise<T> {
+  throwIfAborted(context.signal);
+  try {
+    return await call();
+  } catch (error) {
+    throwIfAborted(context.signal);
+    throw translate(error, doing);
+  }
 }

@@ -4,7 +4,7 @@ import type { Options } from './options.ts';
 
 /**
  * What each method promises stands in the contract, `Sink` of @pgsilo/plugin, and docs/writing-a-sink.md goes through it.
- * `untilAborted` ends a body at once when the signal is aborted; `translate` of errors.ts gives a code to what the store throws.
+ * `takeIn` counts a body, ends it at an abort and keeps its error; `attempt` of errors.ts gives a code to what the store throws.
  */
 export function createNewcomerSink(_options: Options, _setup: Setup): Sink {
   return {
