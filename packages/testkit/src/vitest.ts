@@ -1,7 +1,7 @@
 /* oxlint-disable vitest/valid-title, vitest/expect-expect -- the checks bring titles and assertions with them */
 import { describe, test } from 'vitest';
 import { checkDeadline, runCheck } from './conformance/check.ts';
-import type { Check } from './conformance/check.ts';
+import type { Check, CheckOutcome } from './conformance/check.ts';
 import { sinkChecks } from './conformance/sink.ts';
 import type { SinkFactory } from './conformance/sink-subject.ts';
 import { sourceChecks } from './conformance/source.ts';
@@ -34,9 +34,7 @@ function describeChecks<Factory>(title: string, checks: readonly Check<Factory>[
           const outcome = await runCheck(check, factory, context);
           if (outcome.status === 'waived') skip(outcome.message);
           if (outcome.status === 'failed') {
-            throw new Error(`${outcome.message}\n  promise: ${check.promise}\n  reason: ${check.reason}`, {
-              cause: outcome.error,
-            });
+            throw failureOf(check, outcome);
           }
         } finally {
           await context.dispose();
@@ -44,4 +42,13 @@ function describeChecks<Factory>(title: string, checks: readonly Check<Factory>[
       });
     }
   });
+}
+
+/** Not with the subject's error as its cause: runners print all that hangs on one, and SDKs hang the whole request with its token on theirs. */
+function failureOf({ promise, reason }: Check<unknown>, { message, error }: CheckOutcome): Error {
+  const text = `${message}\n  promise: ${promise}\n  reason: ${reason}`;
+  const failure = new Error(text);
+  const frames = error instanceof Error ? /\n\s+at [\s\S]*$/.exec(error.stack ?? '')?.[0] : undefined;
+  if (frames !== undefined) failure.stack = `Error: ${text}${frames}`;
+  return failure;
 }
