@@ -43,7 +43,7 @@ export async function* listBackups(
   const session = openSession(pipeline, options.signal);
   const sinks = sinksNamed(pipeline, options.sink);
   const places = await listPlaces(session, sinks, options.unit);
-  const pins = await readPins(session, sinks);
+  const pins = await readPins(session, sinks, options.unit);
   for (let start = 0; start < places.length; start += manifestsAtOnce) {
     const batch = places.slice(start, start + manifestsAtOnce);
     yield* await Promise.all(batch.map((place) => readEntry(session, place, sinks, pins)));
@@ -156,7 +156,7 @@ export async function findBackup(
     const places = await listPlaces(session, sinks, unit);
     const candidates =
       options.backup === undefined ? places : places.filter(({ backup }) => backup === options.backup);
-    const pins = await readPins(session, sinks);
+    const pins = await readPins(session, sinks, unit);
     for (const place of candidates) {
       const entry = await readEntry(session, place, sinks, pins);
       const { manifest } = entry;

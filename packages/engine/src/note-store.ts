@@ -1,4 +1,4 @@
-import { noteKey, notesPrefix, timeStamp } from './keys.ts';
+import { encodeUnit, noteKey, notesPrefix, timeStamp } from './keys.ts';
 import { readNote, writeNote } from './notes.ts';
 import type { Note } from './notes.ts';
 import { getDocument, listObjects, putDocument } from './objects.ts';
@@ -18,18 +18,20 @@ export async function addNote(session: EngineSession, sink: PipelineSink, note: 
   );
 }
 
-/** The pins that hold now, by `<unit key>/<backup>`: the newest note of each backup, when it pins and has not run out. */
+/** The pins that hold now, by `<unit key>/<backup>`: the newest note of each backup, when it pins and has not run out; of one unit or of all. */
 export async function readPins(
   session: EngineSession,
   sinks: readonly PipelineSink[],
+  unit?: string,
 ): Promise<ReadonlyMap<string, Note>> {
   const newest = new Map<
     string,
     { readonly key: string; readonly stamp: string; readonly sink: PipelineSink }
   >();
   const prefix = notesPrefix(session.pipeline.name);
+  const wanted = unit === undefined ? prefix : `${prefix}${encodeUnit(unit)}/`;
   for (const sink of sinks) {
-    for await (const { key } of listObjects(session, sink, prefix)) {
+    for await (const { key } of listObjects(session, sink, wanted)) {
       const [unitKey, backup, stamp = ''] = key.slice(prefix.length).split('/');
       if (!/-(?:un)?pinned\.json$/.test(stamp)) continue;
       const place = `${unitKey}/${backup}`;

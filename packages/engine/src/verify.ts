@@ -64,8 +64,9 @@ export interface VerifyReport {
 export async function verify(pipeline: Pipeline, options: VerifyOptions): Promise<VerifyReport> {
   return withSession(pipeline, options.signal, async (session) => {
     const sinks = sinksNamed(pipeline, options.sink);
-    const chosen = choosePlaces(await listPlaces(session, sinks), options);
-    const missing = await findMissing(session, sinks, options);
+    const places = await listPlaces(session, sinks);
+    const chosen = choosePlaces(places, options);
+    const missing = await findMissing(session, sinks, places, options);
     if (chosen.length + missing.length === 0) {
       throw new PgsiloError('catalog.not-found', 'there is nothing to verify', {
         hint: '`pgsilo list FILE` shows what there is.',
@@ -120,6 +121,7 @@ function sampleOf<Item>(items: readonly Item[], count: number): readonly Item[] 
 async function findMissing(
   session: EngineSession,
   sinks: readonly PipelineSink[],
+  places: readonly Place[],
   options: VerifyOptions,
 ): Promise<readonly MissingBackup[]> {
   if (options.backup !== undefined) return [];
@@ -127,7 +129,9 @@ async function findMissing(
   const report = await newestRunAnywhere(session);
   for (const sink of sinks) {
     const present = new Set(
-      (await listPlaces(session, [sink])).map(({ unitKey, backup }) => `${unitKey}/${backup}`),
+      places
+        .filter((place) => place.sinks.includes(sink))
+        .map(({ unitKey, backup }) => `${unitKey}/${backup}`),
     );
     for (const line of report?.units ?? []) {
       if (line.backup === undefined || (options.units?.length && !options.units.includes(line.unit)))

@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { abortReason, throwIfAborted } from '@pgsilo/plugin';
+import { untilAborted } from '@pgsilo/plugin';
 import type { Body, Context } from '@pgsilo/plugin';
 import { attempt } from './errors.ts';
 
@@ -17,53 +17,14 @@ export async function writeBody(
   context: Context,
 ): Promise<number> {
   const writer = new Writer(file, path, Math.max(1, Math.min(largestWrite, Math.floor(context.memory / 4))));
-  const chunks = body[Symbol.asyncIterator]();
   try {
-    for (;;) {
-      const next = await nextOf(chunks, context.signal);
-      if (next.done) break;
-      try {
-        await writer.add(next.value);
-        throwIfAborted(context.signal);
-      } catch (error) {
-        await closeQuietly(chunks);
-        throw error;
-      }
-    }
+    // The writer's own error ends the body before it is told, an abort does not wait for it.
+    for await (const chunk of untilAborted(body, context.signal)) await writer.add(chunk);
     await writer.flush();
   } finally {
     await writer.settled();
   }
   return writer.bytes;
-}
-
-/** A body that stalls does not hold up an abort: it is told to close and not waited for. */
-async function nextOf(
-  chunks: AsyncIterator<Uint8Array>,
-  signal: AbortSignal,
-): Promise<IteratorResult<Uint8Array>> {
-  throwIfAborted(signal);
-  let stop: (() => void) | undefined;
-  const aborted = new Promise<never>((_resolve, reject) => {
-    stop = () => {
-      void closeQuietly(chunks);
-      reject(abortReason(signal));
-    };
-    signal.addEventListener('abort', stop, { once: true });
-  });
-  try {
-    return await Promise.race([chunks.next(), aborted]);
-  } finally {
-    if (stop) signal.removeEventListener('abort', stop);
-  }
-}
-
-async function closeQuietly(chunks: AsyncIterator<Uint8Array>): Promise<void> {
-  try {
-    await chunks.return?.();
-  } catch {
-    // The write's own error is the one to be told.
-  }
 }
 
 class Writer {

@@ -1,8 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { stat, statfs } from 'node:fs/promises';
-import { PgsiloError } from '@pgsilo/plugin';
+import { tryOutSink } from '@pgsilo/plugin';
 import type { CheckResult, Context, Sink } from '@pgsilo/plugin';
-import { attempt, translate } from './errors.ts';
+import { attempt } from './errors.ts';
 import { fileSystemKind } from './file-system-kind.ts';
 import type { Publisher } from './publish.ts';
 import type { Tree } from './tree.ts';
@@ -16,17 +15,12 @@ export async function* checkFolder(
   sink: Sink,
   context: Context,
 ): AsyncGenerator<CheckResult> {
-  const failure = await tryOut(sink, context);
-  if (failure) {
-    const hint = failure.hint === undefined ? {} : { hint: failure.hint };
-    yield { name: 'write access', status: 'failed', message: failure.message, ...hint };
+  const trial = await tryOutSink(sink, context);
+  if (trial.status !== 'ok') {
+    yield trial;
     return;
   }
-  yield {
-    name: 'write access',
-    status: 'ok',
-    message: `wrote, read, listed and removed an object in ${tree.root}`,
-  };
+  yield { ...trial, message: `wrote, read, listed and removed an object in ${tree.root}` };
   yield {
     name: 'create-only',
     status: 'ok',
@@ -37,40 +31,6 @@ export async function* checkFolder(
   };
   yield* checkFileSystem(tree);
   yield* checkMode(tree);
-}
-
-async function tryOut(sink: Sink, context: Context): Promise<PgsiloError | undefined> {
-  const folder = `pgsilo-check-${randomBytes(8).toString('hex')}/`;
-  const key = `${folder}object`;
-  const content = randomBytes(64);
-  try {
-    try {
-      await sink.put(key, one(content), { kind: 'note' }, context);
-      const again = await sink
-        .put(key, one(content), { kind: 'note' }, context)
-        .catch((error: unknown) => error);
-      if (!(again instanceof PgsiloError && again.code === 'sink.exists')) {
-        throw new PgsiloError('sink.failed', 'a second object of the same key was not refused');
-      }
-      const pieces: Uint8Array[] = [];
-      for await (const piece of sink.get(key, undefined, context)) pieces.push(piece);
-      if (!Buffer.concat(pieces).equals(content))
-        throw new PgsiloError('sink.corrupt', 'what was read is not what was written');
-      const keys: string[] = [];
-      for await (const found of sink.list(folder, context)) keys.push(found.key);
-      if (keys.length !== 1 || keys[0] !== key)
-        throw new PgsiloError('sink.failed', 'a written object was not listed');
-    } finally {
-      await sink.remove([key], context);
-    }
-    return undefined;
-  } catch (error) {
-    return translate(error, 'try the folder out');
-  }
-}
-
-async function* one(content: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield content;
 }
 
 async function* checkFileSystem(tree: Tree): AsyncGenerator<CheckResult> {

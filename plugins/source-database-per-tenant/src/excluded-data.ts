@@ -1,24 +1,8 @@
 import { PgsiloError } from '@pgsilo/plugin';
 import { quoteIdentifier, type Session, type Toc } from '@pgsilo/postgres';
-import { glob } from './glob.ts';
 import { listed } from './restore-problems.ts';
-import { isTable, showTable, splitTableName, type TableName } from './table-names.ts';
-
-type Matcher = (table: TableName) => boolean;
-
-/**
- * A matcher for `schema.table`: each part a pattern, or a name as it is when it stands in double quotes.
- * Throws `config.invalid` when it is not of that form.
- */
-export function tablePattern(text: string): Matcher {
-  const parts = splitTableName(text);
-  if (parts?.length !== 2)
-    throw new PgsiloError('config.invalid', `${JSON.stringify(text)} is not of the form schema.table`);
-  const [schema, name] = parts.map(({ name: part, quoted }) =>
-    quoted ? (other: string) => other === part : glob(part),
-  );
-  return (table) => schema!(table.schema) && name!(table.name);
-}
+import { isTable, showTable } from './table-names.ts';
+import { tablePattern, type TableName } from './table-patterns.ts';
 
 /**
  * The tables whose rows `excludeTableData` leaves out, in the session's snapshot: those that a pattern fits, and the partitions of these. Never sequences or views.

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { duration, secret, type Secret } from '@pgsilo/plugin';
-import { tablePattern } from './excluded-data.ts';
 import { glob } from './glob.ts';
+import { tablePattern } from './table-patterns.ts';
 
 type Text = z.ZodString;
 type Texts = z.ZodArray<Text>;

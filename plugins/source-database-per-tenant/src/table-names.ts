@@ -1,13 +1,7 @@
 import { PgsiloError } from '@pgsilo/plugin';
 import { plural, showName, type TocEntry } from '@pgsilo/postgres';
 import { listed } from './restore-problems.ts';
-
-export interface TableName {
-  readonly schema: string;
-  readonly name: string;
-}
-
-const part = /(?:"((?:[^"]|"")+)"|([^".]+))/y;
+import { splitTableName, type TableName } from './table-patterns.ts';
 
 /**
  * `public.orders`, each part in double quotes where it holds a dot or a quote: `"odd.schema"."ta""ble"`. Names are taken as they are, upper case included.
@@ -19,32 +13,6 @@ export function parseTableName(text: string): TableName {
   throw new PgsiloError('usage.invalid', `--table ${JSON.stringify(text)} is not of the form schema.table`, {
     hint: 'Write public.orders; a part that holds a dot or a quote goes in double quotes: \'"odd.schema"."ta""ble"\'.',
   });
-}
-
-export interface NamePart {
-  readonly name: string;
-  readonly quoted: boolean;
-}
-
-/** The parts between dots, double quotes undone; undefined when the quotes are not in order or a part is empty. */
-export function splitTableName(text: string): readonly NamePart[] | undefined {
-  const parts: NamePart[] = [];
-  let at = 0;
-  for (;;) {
-    part.lastIndex = at;
-    const match = part.exec(text);
-    if (!match) return undefined;
-    const [, quoted, plain] = match;
-    parts.push(
-      quoted === undefined
-        ? { name: plain!, quoted: false }
-        : { name: quoted.replaceAll('""', '"'), quoted: true },
-    );
-    at = part.lastIndex;
-    if (at === text.length) return parts;
-    if (text[at] !== '.') return undefined;
-    at += 1;
-  }
 }
 
 /** As {@link parseTableName} reads it. */

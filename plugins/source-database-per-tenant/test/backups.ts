@@ -55,6 +55,9 @@ export async function backUp(
         artifacts.push({ name: item.name, format: item.format });
       }
     }
+  } catch (error) {
+    await rm(folder, { recursive: true });
+    throw error;
   } finally {
     await source.close();
   }

@@ -32,6 +32,33 @@ export interface Waivable {
   readonly waived?: Readonly<Record<string, string>>;
 }
 
+/** What a check says of itself. */
+export type CheckAbout = Pick<Check<never>, 'name' | 'promise' | 'reason'>;
+
+/**
+ * Declares a check of one kind of subject: makes the subject, honours its waiver, tries it out, and clears up afterwards, however that ends.
+ * @param prepare what the check is given beside what the factory made.
+ */
+export function declareCheck<Subject extends Waivable, Prepared>(
+  about: CheckAbout,
+  prepare: (subject: Subject, context: Context) => Prepared,
+  tryOut: (prepared: Prepared) => Promise<string | void>,
+  clear: (prepared: Prepared) => Promise<void>,
+): Check<() => Promise<Subject>> {
+  return {
+    ...about,
+    async run(factory, context) {
+      const subject = await factory();
+      const prepared = prepare(subject, context);
+      try {
+        return subject.waived?.[about.name] ?? (await tryOut(prepared));
+      } finally {
+        await clear(prepared);
+      }
+    },
+  };
+}
+
 /** A check that hangs is a failure. Milliseconds. */
 export const checkDeadline = 120_000;
 

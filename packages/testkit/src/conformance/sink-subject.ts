@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Context, ObjectInfo, Sink, SinkTraits } from '@pgsilo/plugin';
-import type { Check, Waivable } from './check.ts';
+import { declareCheck } from './check.ts';
+import type { Check, CheckAbout, Waivable } from './check.ts';
 
 /** A sink to be checked. */
 export interface SinkSubject extends Waivable {
@@ -30,28 +31,24 @@ export interface SinkUnderCheck extends SinkSubject {
 
 /** Declares a check whose objects and sink are cleared away afterwards, however it ends. */
 export function sinkCheck(
-  about: Pick<SinkCheck, 'name' | 'promise' | 'reason'>,
+  about: CheckAbout,
   tryOut: (subject: SinkUnderCheck) => Promise<string | void>,
 ): SinkCheck {
-  return {
-    ...about,
-    async run(factory, context) {
-      const subject = await factory();
-      const prefix = `${subject.prefix ?? ''}check-${randomBytes(6).toString('hex')}/`;
-      try {
-        const waiver = subject.waived?.[about.name];
-        if (waiver !== undefined) return waiver;
-        return await tryOut({ ...subject, prefix, context });
-      } finally {
-        // Whether removing and closing work is what other checks say.
-        await quietly(async () =>
-          subject.sink.remove(await keysUnder(subject.sink, prefix, context), context),
-        );
-        await quietly(async () => subject.sink.close());
-        await quietly(async () => subject.dispose?.());
-      }
+  return declareCheck(
+    about,
+    (subject: SinkSubject, context) => ({
+      ...subject,
+      prefix: `${subject.prefix ?? ''}check-${randomBytes(6).toString('hex')}/`,
+      context,
+    }),
+    tryOut,
+    async ({ sink, prefix, context, dispose }) => {
+      // Whether removing and closing work is what other checks say.
+      await quietly(async () => sink.remove(await keysUnder(sink, prefix, context), context));
+      await quietly(async () => sink.close());
+      await quietly(async () => dispose?.());
     },
-  };
+  );
 }
 
 export async function listAll(sink: Sink, prefix: string, context: Context): Promise<ObjectInfo[]> {

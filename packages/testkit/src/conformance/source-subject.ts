@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Context, Job, Plan, ReadContext, Source, SourceTraits } from '@pgsilo/plugin';
-import { broken, within } from './check.ts';
-import type { Check, Waivable } from './check.ts';
+import { broken, declareCheck, within } from './check.ts';
+import type { Check, CheckAbout, Waivable } from './check.ts';
 
 /** A source to be checked, and the hands that the suite needs in the server behind it. */
 export interface SourceSubject extends Waivable {
@@ -48,24 +48,19 @@ export const prompt = 10_000;
 
 /** Declares a check whose source is closed afterwards, however it ends. */
 export function sourceCheck(
-  about: Pick<SourceCheck, 'name' | 'promise' | 'reason'>,
+  about: CheckAbout,
   tryOut: (subject: SourceUnderCheck) => Promise<string | void>,
 ): SourceCheck {
-  return {
-    ...about,
-    async run(factory, context) {
-      const subject = await factory();
-      try {
-        const waiver = subject.waived?.[about.name];
-        if (waiver !== undefined) return waiver;
-        return await tryOut({ ...subject, context });
-      } finally {
-        // Whether closing works is what another check says.
-        await within(prompt, 'closing the source', subject.source.close()).catch(() => {});
-        await subject.dispose?.();
-      }
+  return declareCheck(
+    about,
+    (subject: SourceSubject, context) => ({ ...subject, context }),
+    tryOut,
+    async ({ source, dispose }) => {
+      // Whether closing works is what another check says.
+      await within(prompt, 'closing the source', source.close()).catch(() => {});
+      await dispose?.();
     },
-  };
+  );
 }
 
 const noHistory = { lastBytes: (): undefined => undefined };

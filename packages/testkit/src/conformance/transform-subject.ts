@@ -1,6 +1,7 @@
 import type { Body, Context, JsonObject, Transform, TransformTraits } from '@pgsilo/plugin';
 import { bodyOf, collect } from '../bodies.ts';
-import type { Check, Waivable } from './check.ts';
+import { declareCheck } from './check.ts';
+import type { Check, CheckAbout, Waivable } from './check.ts';
 
 /** A transform to be checked. */
 export interface TransformSubject extends Waivable {
@@ -28,23 +29,18 @@ export const identity = { unit: 'acme', run: '20261121T020000Z-7f3a9c', artifact
 
 /** Declares a check whose transform is closed afterwards, however it ends. */
 export function transformCheck(
-  about: Pick<TransformCheck, 'name' | 'promise' | 'reason'>,
+  about: CheckAbout,
   tryOut: (subject: TransformUnderCheck) => Promise<string | void>,
 ): TransformCheck {
-  return {
-    ...about,
-    async run(factory, context) {
-      const subject = await factory();
-      try {
-        const waiver = subject.waived?.[about.name];
-        if (waiver !== undefined) return waiver;
-        return await tryOut({ ...subject, context });
-      } finally {
-        await subject.transform.close?.();
-        await subject.dispose?.();
-      }
+  return declareCheck(
+    about,
+    (subject: TransformSubject, context) => ({ ...subject, context }),
+    tryOut,
+    async ({ transform, dispose }) => {
+      await transform.close?.();
+      await dispose?.();
     },
-  };
+  );
 }
 
 /** A body as it was encoded, in the chunks that came. */
