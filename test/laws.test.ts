@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, glob, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -26,6 +26,21 @@ describe('every plugin', () => {
       expect((await judge(plugin, law)).join('\n')).toBe('');
     });
   });
+});
+
+/** Its errors come from its own code alone; a plugin's own copy of the package makes none of them. */
+const ownErrorsOnly = new Set(['packages/postgres/src/child.ts']);
+
+it('errors and secrets are told by their mark, not by their class, which another copy of @pgsilo/plugin has too', async () => {
+  const found: string[] = [];
+  let files = 0;
+  for await (const file of glob('{packages,plugins,tools/templates}/*/src/**/*.ts', { cwd: root })) {
+    files += 1;
+    if (/\binstanceof\s+(PgsiloError|Secret)\b/.test(await readFile(join(root, file), 'utf8')))
+      found.push(file);
+  }
+  expect(files).toBeGreaterThan(200);
+  expect(found.filter((file) => !ownErrorsOnly.has(file))).toEqual([]);
 });
 
 describe('each law is broken by what it is about, and no other law', () => {

@@ -23,9 +23,10 @@ const good: Readonly<Record<string, object | string>> = {
   'packages/testkit/package.json': { name: '@pgsilo/testkit', dependencies: { '@pgsilo/plugin': w } },
   'packages/cli/package.json': {
     name: 'pgsilo',
-    dependencies: { '@pgsilo/engine': w, '@pgsilo/sink-local': w },
+    dependencies: { '@pgsilo/engine': w, '@pgsilo/sink-local': w, '@pgsilo/testkit': w },
   },
   'packages/cli/src/main.ts': `import '@pgsilo/engine'; await import('@pgsilo/sink-local'); await import(process.argv[2]!);`,
+  'packages/cli/src/doctor.ts': `const suite = await import('@pgsilo/testkit/conformance');`,
   'plugins/sink-local/package.json': {
     name: '@pgsilo/sink-local',
     dependencies: { '@pgsilo/plugin': w },
@@ -108,6 +109,18 @@ describe('an import is refused', () => {
       'packages/cli/src/b.ts',
       `import x from '@pgsilo/sink-local'`,
       'must not import @pgsilo/sink-local',
+    ],
+    [
+      'the command imports the testkit before it needs it',
+      'packages/cli/src/b.ts',
+      `import { x } from '@pgsilo/testkit/conformance'`,
+      'must not import @pgsilo/testkit',
+    ],
+    [
+      'the engine imports the testkit dynamically',
+      'packages/engine/src/b.ts',
+      `await import('@pgsilo/testkit')`,
+      'must not import @pgsilo/testkit',
     ],
     [
       'the engine imports a plugin dynamically',

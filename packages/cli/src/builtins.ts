@@ -9,6 +9,7 @@ export interface Builtin {
 }
 
 export const builtins: readonly Builtin[] = [
+  { kind: 'sink', name: 'azure', package: '@pgsilo/sink-azure' },
   { kind: 'sink', name: 'local', package: '@pgsilo/sink-local' },
   { kind: 'source', name: 'database-per-tenant', package: '@pgsilo/source-database-per-tenant' },
   { kind: 'transform', name: 'gzip', package: '@pgsilo/transform-gzip' },

@@ -49,8 +49,9 @@ function causeText(error: PgsiloError): string | undefined {
   const said = [error.message];
   let { cause } = error;
   for (let depth = 0; depth < mostCauses && cause instanceof Error; depth += 1) {
-    const { message } = cause;
-    if (message && !said.some((text) => text.includes(message))) said.push(message);
+    // By lines: SDKs begin with the reason, which is in the message by now, and go on with the request's number.
+    const news = cause.message.split('\n').filter((line) => !said.some((text) => text.includes(line.trim())));
+    if (news.length > 0) said.push(news.join('\n'));
     cause = cause.cause;
   }
   const text = said.slice(1).join('\n');

@@ -3,6 +3,7 @@ import { closePipeline } from '@pgsilo/engine';
 import type { Pipeline, PipelineSink, PipelineTransform } from '@pgsilo/engine';
 import { loadPipeline } from '@pgsilo/pipeline-file';
 import type { Pipeline as PipelineFile } from '@pgsilo/pipeline-file';
+import type { PluginKind, Setup } from '@pgsilo/plugin';
 import { builtins } from './builtins.ts';
 import type { Invocation } from './invocation.ts';
 import { MadePlugins } from './made-plugins.ts';
@@ -51,21 +52,15 @@ export async function usePipeline<Result>(
 const mostJobs = 4;
 
 async function makePipeline(read: PipelineFile, made: MadePlugins, { log }: Invocation): Promise<Pipeline> {
-  const { definition, options, use } = read.source;
-  const source = await made.keep('source', use, definition.create(options, made.setup));
+  const { definition, use } = read.source;
+  const source = await makeOne('source', read.source, made);
   const transforms: PipelineTransform[] = [];
-  for (const each of read.transforms) {
-    const transform = await made.keep(
-      'transform',
-      each.use,
-      each.definition.create(each.options, made.setup),
-    );
-    transforms.push({ use: each.use, transform });
-  }
+  for (const each of read.transforms)
+    transforms.push({ use: each.use, transform: await makeOne('transform', each, made) });
   const sinks: PipelineSink[] = [];
-  for (const { name, use, required, definition, options } of read.sinks) {
-    const sink = await made.keep('sink', use, definition.create(options, made.setup));
-    sinks.push({ name, use, required, sink, traits: definition.traits });
+  for (const each of read.sinks) {
+    const { name, use, required, definition } = each;
+    sinks.push({ name, use, required, sink: await makeOne('sink', each, made), traits: definition.traits });
   }
   return {
     name: read.name,
@@ -80,4 +75,21 @@ async function makePipeline(read: PipelineFile, made: MadePlugins, { log }: Invo
     log,
     version: ownVersion(),
   };
+}
+
+async function makeOne<Made extends { close?(): Promise<void> }, Options>(
+  kind: PluginKind,
+  each: {
+    readonly use: string;
+    readonly definition: { create(options: Options, setup: Setup): Promise<Made> | Made };
+    readonly options: Options;
+    readonly placed: (error: unknown) => unknown;
+  },
+  made: MadePlugins,
+): Promise<Made> {
+  try {
+    return await made.keep(kind, each.use, each.definition.create(each.options, made.setup));
+  } catch (error) {
+    throw each.placed(error);
+  }
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { BackupOptions } from './commands/backup.ts';
+import type { DoctorOptions } from './commands/doctor.ts';
 import type { ListOptions } from './commands/list.ts';
 import type { PinOptions } from './commands/pin.ts';
 import type { PlanOptions } from './commands/plan.ts';
@@ -38,8 +39,13 @@ function addPipelineCommands(program: Command): void {
     .addHelpText('after', examples('pgsilo validate pipelines/*.yaml'))
     .action(act(async (i, files: string[]) => (await import('./commands/validate.ts')).validate(i, files)));
   command(program, 'doctor <file>', 'touch everything a run would: tools, server, privileges, sinks, keys')
-    .addHelpText('after', examples('pgsilo doctor vigia.yaml'))
-    .action(act(async (i, file: string) => (await import('./commands/doctor.ts')).doctor(i, file)));
+    .option('--full', 'also try out in each sink what takes long: large objects, thousands of keys')
+    .addHelpText('after', examples('pgsilo doctor vigia.yaml', 'pgsilo doctor vigia.yaml --full'))
+    .action(
+      act(async (i, file: string, o: DoctorOptions) =>
+        (await import('./commands/doctor.ts')).doctor(i, file, o),
+      ),
+    );
   command(program, 'plan <file>', 'show what a run would do: jobs, units and sinks')
     .option('--only <unit>', 'only this unit; may be given again', collect)
     .option('--where <label=value>', 'only units with this label; may be given again', collect)

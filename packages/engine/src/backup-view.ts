@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline as connect } from 'node:stream/promises';
-import { PgsiloError } from '@pgsilo/plugin';
+import { isPgsiloError, PgsiloError } from '@pgsilo/plugin';
 import type { ArtifactView, BackupView, Body, Transform, UnitFacts } from '@pgsilo/plugin';
 import { backupPrefix } from './keys.ts';
 import type { Manifest, ManifestArtifact } from './manifest.ts';
@@ -91,7 +91,7 @@ async function* namingCopy(
   try {
     yield* decodeArtifact(session, sink, manifest, artifact, proved);
   } catch (error) {
-    if (!(error instanceof PgsiloError) || !damage.has(error.code)) throw error;
+    if (!isPgsiloError(error) || !damage.has(error.code)) throw error;
     const what = `${artifact.name} of ${JSON.stringify(manifest.unit.name)} ${manifest.backup} is damaged in sink ${sink.name}`;
     throw new PgsiloError(error.code, `${what}: ${error.message}`, {
       cause: error,

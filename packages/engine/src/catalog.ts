@@ -2,9 +2,9 @@ import { PgsiloError, throwIfAborted, toPgsiloError } from '@pgsilo/plugin';
 import { encodeUnit, manifestKey, parseManifestKey, unitPrefix, unitsPrefix } from './keys.ts';
 import { readManifest } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
-import type { Note } from './notes.ts';
 import { getDocument, listObjects } from './objects.ts';
 import { readPins } from './note-store.ts';
+import type { Pin } from './note-store.ts';
 import type { Pipeline, PipelineSink } from './pipeline.ts';
 import { openSession, withSession } from './session.ts';
 import type { EngineSession } from './session.ts';
@@ -21,7 +21,7 @@ export interface CatalogEntry {
   readonly manifest?: Manifest;
   /** Why no manifest could be read. */
   readonly error?: PgsiloError;
-  readonly pin?: Note;
+  readonly pin?: Pin;
 }
 
 export type FoundBackup = CatalogEntry & { readonly manifest: Manifest };
@@ -43,7 +43,7 @@ export async function* listBackups(
   const session = openSession(pipeline, options.signal);
   const sinks = sinksNamed(pipeline, options.sink);
   const places = await listPlaces(session, sinks, options.unit);
-  const pins = await readPins(session, sinks, options.unit);
+  const { held: pins } = await readPins(session, sinks, options.unit);
   for (let start = 0; start < places.length; start += manifestsAtOnce) {
     const batch = places.slice(start, start + manifestsAtOnce);
     yield* await Promise.all(batch.map((place) => readEntry(session, place, sinks, pins)));
@@ -72,16 +72,30 @@ export async function listPlaces(
   const prefix = unit === undefined ? unitsPrefix(name) : unitPrefix(name, unit);
   const places = new Map<string, { unitKey: string; backup: string; sinks: PipelineSink[] }>();
   for (const sink of sinks) {
-    for await (const { key } of listObjects(session, sink, prefix)) {
-      const parsed = parseManifestKey(name, key);
-      if (!parsed) continue;
-      const place = `${parsed.unitKey}/${parsed.backup}`;
-      const known = places.get(place);
-      if (known) known.sinks.push(sink);
-      else places.set(place, { ...parsed, sinks: [sink] });
+    try {
+      for await (const { key } of listObjects(session, sink, prefix)) {
+        const parsed = parseManifestKey(name, key);
+        if (!parsed) continue;
+        const place = `${parsed.unitKey}/${parsed.backup}`;
+        const known = places.get(place);
+        if (known) known.sinks.push(sink);
+        else places.set(place, { ...parsed, sinks: [sink] });
+      }
+    } catch (error) {
+      throwIfAborted(session.signal);
+      throw sinks.length > 1 ? unlistable(sink, error) : error;
     }
   }
   return [...places.values()].sort((a, b) => compare(b.backup, a.backup) || compare(a.unitKey, b.unitKey));
+}
+
+/** It may hold what the others lack, so it is not passed over: the person decides to go without it. */
+function unlistable(sink: PipelineSink, thrown: unknown): PgsiloError {
+  const { code, message, hint } = toPgsiloError(thrown, 'sink.failed');
+  return new PgsiloError(code, `sink ${sink.name} cannot be looked at: ${message}`, {
+    cause: thrown,
+    hint: `${hint === undefined ? '' : `${hint} `}To go without it name another sink: --sink, with restore --from.`,
+  });
 }
 
 function compare(a: string, b: string): number {
@@ -107,15 +121,17 @@ export async function readManifestIn(
   sink: PipelineSink,
   place: Pick<Place, 'unitKey' | 'backup'>,
 ): Promise<Manifest> {
-  const key = `${unitsPrefix(session.pipeline.name)}${place.unitKey}/${place.backup}/manifest.json`;
-  return readManifest(await getDocument(session, sink, key), { key, ...place });
+  const { name: pipeline } = session.pipeline;
+  const { unitKey, backup } = place;
+  const key = `${unitsPrefix(pipeline)}${unitKey}/${backup}/manifest.json`;
+  return readManifest(await getDocument(session, sink, key), { key, pipeline, unitKey, backup });
 }
 
 async function readEntry(
   session: EngineSession,
   place: Place,
   sinks: readonly PipelineSink[],
-  pins: ReadonlyMap<string, Note>,
+  pins: ReadonlyMap<string, Pin>,
 ): Promise<CatalogEntry> {
   const pin = pins.get(`${place.unitKey}/${place.backup}`);
   const where = {
@@ -156,7 +172,7 @@ export async function findBackup(
     const places = await listPlaces(session, sinks, unit);
     const candidates =
       options.backup === undefined ? places : places.filter(({ backup }) => backup === options.backup);
-    const pins = await readPins(session, sinks, unit);
+    const { held: pins } = await readPins(session, sinks, unit);
     for (const place of candidates) {
       const entry = await readEntry(session, place, sinks, pins);
       const { manifest } = entry;
@@ -171,12 +187,13 @@ export async function findBackup(
 
 function unreadable(pipeline: string, unit: string, entry: CatalogEntry): PgsiloError {
   const key = manifestKey(pipeline, unit, entry.backup);
+  const otherwise = 'Choose another backup with --backup; `pgsilo list` shows them.';
   return new PgsiloError(
     entry.error?.code ?? 'catalog.corrupt',
-    `the manifest ${key} cannot be used: ${entry.error?.message}`,
+    `the manifest ${key} in sink ${entry.sinks.join(', ')} cannot be used: ${entry.error?.message}`,
     {
       cause: entry.error,
-      hint: 'Choose another backup with --backup; `pgsilo list` shows them.',
+      hint: entry.error?.hint === undefined ? otherwise : `${entry.error.hint} ${otherwise}`,
     },
   );
 }

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 import { PgsiloError } from '@pgsilo/plugin';
 
+/** The format that this version writes. It reads this one and every earlier one. */
+export const currentFormat = 1;
+
 const blank = '0'.repeat(64);
 const field = /"checksum": "([0-9a-f]{64})"\n}\n$/;
 
@@ -14,7 +17,10 @@ export function sealDocument(document: object): Uint8Array {
   return Buffer.from(text.slice(0, -(blank.length + 4)) + `${digest}"\n}\n`);
 }
 
-/** The document in sealed bytes. Throws `catalog.corrupt` when they are not what was written; `what` names the object. */
+/**
+ * The document in sealed bytes; `what` names the object.
+ * Throws `catalog.corrupt` when they are not what was written, and `catalog.format-newer` when a later version wrote them.
+ */
 export function openDocument(bytes: Uint8Array, what: string): unknown {
   const text = Buffer.from(bytes).toString('utf8');
   const match = field.exec(text);
@@ -25,5 +31,18 @@ export function openDocument(bytes: Uint8Array, what: string): unknown {
     .digest('hex');
   if (digest !== match[1])
     throw new PgsiloError('catalog.corrupt', `${what} was altered: its checksum is wrong`);
-  return JSON.parse(text);
+  const document: unknown = JSON.parse(text);
+  refuseLater(document, what);
+  return document;
+}
+
+function refuseLater(document: unknown, what: string): void {
+  const { format, pgsilo } = document as { format?: unknown; pgsilo?: unknown };
+  if (typeof format !== 'number' || format <= currentFormat) return;
+  const version = typeof pgsilo === 'string' ? ` (${pgsilo})` : '';
+  throw new PgsiloError(
+    'catalog.format-newer',
+    `${what} was made by a later pgsilo${version}: it is of format ${format}, and this one reads up to ${currentFormat}`,
+    { hint: 'Use the pgsilo that made it, or a later one.' },
+  );
 }

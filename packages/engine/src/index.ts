@@ -2,9 +2,11 @@ export { byHand } from './by-hand.ts';
 export { findBackup, listBackups } from './catalog.ts';
 export type { CatalogEntry, FindOptions, FoundBackup } from './catalog.ts';
 export { doctor } from './doctor.ts';
-export type { Diagnosis } from './doctor.ts';
+export type { Diagnosis, DoctorOptions } from './doctor.ts';
 export type { JobProgress, RunEvent } from './events.ts';
 export type { Manifest, ManifestArtifact } from './manifest.ts';
+export type { DamagedRecord } from './history.ts';
+export type { Pin } from './note-store.ts';
 export type { Note } from './notes.ts';
 export { parseTime } from './parse-time.ts';
 export { pinBackup, unpinBackup } from './pins.ts';
@@ -18,6 +20,7 @@ export { backup, exitOf } from './run.ts';
 export type { BackupOptions } from './run.ts';
 export type { Failure, RunReport, RunUnit } from './run-records.ts';
 export type { Selection } from './select-units.ts';
+export type { TrialPlace, TrialResult, TrySink } from './sink-trial.ts';
 export { verify } from './verify.ts';
 export type {
   MissingBackup,

@@ -77,6 +77,8 @@ export const manifestKey = (pipeline: string, unit: string, backup: string): str
 export const runBeginKey = (pipeline: string, run: string): string =>
   `${runsPrefix(pipeline)}${run}.begin.json`;
 export const runSummaryKey = (pipeline: string, run: string): string => `${runsPrefix(pipeline)}${run}.json`;
+/** Where doctors try sinks out, each under an id of its own: neither runs nor the catalog look there. */
+export const doctorPrefix = (pipeline: string): string => `${pipeline}/doctor/`;
 export const notesPrefix = (pipeline: string): string => `${pipeline}/notes/`;
 export const notePrefix = (pipeline: string, unit: string, backup: string): string =>
   `${notesPrefix(pipeline)}${encodeUnit(unit)}/${backup}/`;

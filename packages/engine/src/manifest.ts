@@ -1,11 +1,10 @@
 import type { ArtifactFormat, JsonObject } from '@pgsilo/plugin';
 import { PgsiloError } from '@pgsilo/plugin';
 import { z } from 'zod';
-import { openDocument, sealDocument } from './checksum.ts';
+import { currentFormat, openDocument, sealDocument } from './checksum.ts';
 import { artifactKeyForm, backupIdForm, encodeUnit } from './keys.ts';
 
-/** The format that this version writes. It reads this one and every earlier one. */
-export const currentFormat = 1;
+export { currentFormat };
 
 /** The commit of a backup: it exists if and only if this object does. Holds nothing secret and no row data. */
 export interface Manifest {
@@ -100,20 +99,14 @@ export function writeManifest(manifest: Manifest): Uint8Array {
 /** Reads a manifest and proves that it is whole, of a format known here, and where it belongs. */
 export function readManifest(
   bytes: Uint8Array,
-  place: { readonly key: string; readonly unitKey: string; readonly backup: string },
+  place: {
+    readonly key: string;
+    readonly pipeline: string;
+    readonly unitKey: string;
+    readonly backup: string;
+  },
 ): Manifest {
-  const document = openDocument(bytes, place.key);
-  const format = (document as { format?: unknown }).format;
-  if (typeof format === 'number' && format > currentFormat) {
-    throw new PgsiloError(
-      'catalog.format-newer',
-      `${place.key} is of format ${format}; this pgsilo reads up to ${currentFormat}`,
-      {
-        hint: 'Use the pgsilo that wrote it, or a later one.',
-      },
-    );
-  }
-  const parsed = manifestSchema.safeParse(document);
+  const parsed = manifestSchema.safeParse(openDocument(bytes, place.key));
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     throw new PgsiloError(
@@ -122,11 +115,13 @@ export function readManifest(
       { cause: parsed.error },
     );
   }
-  const { unit, backup } = parsed.data;
-  if (encodeUnit(unit.name) !== place.unitKey || backup !== place.backup) {
+  const { pipeline, unit, backup } = parsed.data;
+  const here =
+    pipeline === place.pipeline && encodeUnit(unit.name) === place.unitKey && backup === place.backup;
+  if (!here) {
     throw new PgsiloError(
       'catalog.corrupt',
-      `${place.key} is the manifest of another backup: ${JSON.stringify(unit.name)} ${backup}`,
+      `${place.key} is the manifest of another backup: ${JSON.stringify(unit.name)} ${backup} of pipeline ${pipeline}`,
     );
   }
   return parsed.data;

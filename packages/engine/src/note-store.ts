@@ -1,3 +1,5 @@
+import { toPgsiloError } from '@pgsilo/plugin';
+import type { DamagedRecord } from './history.ts';
 import { encodeUnit, noteKey, notesPrefix, timeStamp } from './keys.ts';
 import { readNote, writeNote } from './notes.ts';
 import type { Note } from './notes.ts';
@@ -18,16 +20,48 @@ export async function addNote(session: EngineSession, sink: PipelineSink, note: 
   );
 }
 
-/** The pins that hold now, by `<unit key>/<backup>`: the newest note of each backup, when it pins and has not run out; of one unit or of all. */
+/** Why a backup is held, since when and until when. */
+export type Pin = Pick<Note, 'at' | 'reason' | 'until'>;
+
+export interface Pins {
+  /** Those that hold now, by `<unit key>/<backup>`. */
+  readonly held: ReadonlyMap<string, Pin>;
+  readonly damaged: readonly DamagedRecord[];
+}
+
+interface NewestNote {
+  readonly key: string;
+  readonly stamp: string;
+  readonly sinks: PipelineSink[];
+}
+
+/**
+ * The pins of one unit or of all: the newest note of each backup, when it pins and has not run out.
+ * A backup whose newest note no sink gives whole is held: what it said is not known, and what is held by mistake can be let go.
+ */
 export async function readPins(
   session: EngineSession,
   sinks: readonly PipelineSink[],
   unit?: string,
-): Promise<ReadonlyMap<string, Note>> {
-  const newest = new Map<
-    string,
-    { readonly key: string; readonly stamp: string; readonly sink: PipelineSink }
-  >();
+): Promise<Pins> {
+  const newest = await newestNotes(session, sinks, unit);
+  const held = new Map<string, Pin>();
+  const damaged: DamagedRecord[] = [];
+  const now = session.pipeline.clock.now();
+  for (const [place, note] of newest) {
+    const found = await readFirst(session, place, note, damaged);
+    if (found.kind !== 'pinned') continue;
+    if (found.until === undefined || new Date(found.until) > now) held.set(place, found);
+  }
+  return { held, damaged };
+}
+
+async function newestNotes(
+  session: EngineSession,
+  sinks: readonly PipelineSink[],
+  unit?: string,
+): Promise<ReadonlyMap<string, NewestNote>> {
+  const newest = new Map<string, NewestNote>();
   const prefix = notesPrefix(session.pipeline.name);
   const wanted = unit === undefined ? prefix : `${prefix}${encodeUnit(unit)}/`;
   for (const sink of sinks) {
@@ -35,15 +69,37 @@ export async function readPins(
       const [unitKey, backup, stamp = ''] = key.slice(prefix.length).split('/');
       if (!/-(?:un)?pinned\.json$/.test(stamp)) continue;
       const place = `${unitKey}/${backup}`;
-      if ((newest.get(place)?.stamp ?? '') < stamp) newest.set(place, { key, stamp, sink });
+      const known = newest.get(place);
+      if (known?.stamp === stamp) known.sinks.push(sink);
+      else if (known === undefined || known.stamp < stamp) newest.set(place, { key, stamp, sinks: [sink] });
     }
   }
-  const pins = new Map<string, Note>();
-  const now = session.pipeline.clock.now();
-  for (const [place, { key, stamp, sink }] of newest) {
-    if (stamp.endsWith('-unpinned.json')) continue;
-    const found = readNote(await getDocument(session, sink, key), key);
-    if (found.until === undefined || new Date(found.until) > now) pins.set(place, found);
+  return newest;
+}
+
+/** The note from the first sink that gives it whole, else one that holds; every copy that is not whole is added to `damaged`. */
+async function readFirst(
+  session: EngineSession,
+  place: string,
+  { key, stamp, sinks }: NewestNote,
+  damaged: DamagedRecord[],
+): Promise<Pin & Pick<Note, 'kind'>> {
+  let found: Note | undefined;
+  for (const sink of sinks) {
+    const bytes = await getDocument(session, sink, key);
+    try {
+      found ??= readNote(bytes, { key, place });
+    } catch (error) {
+      damaged.push({ key, sink: sink.name, error: toPgsiloError(error).toJSON() });
+    }
   }
-  return pins;
+  if (found) return found;
+  const reason = `held because its newest note cannot be read, ${key}; pin or unpin it again`;
+  session.pipeline.log.warn('a note cannot be read, and its backup counts as pinned', { key });
+  return { kind: 'pinned', at: timeOf(stamp), reason };
+}
+
+/** The time in the name of a note, `20261121T020000.123Z-pinned.json`. */
+function timeOf(stamp: string): string {
+  return stamp.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d\.\d{3})Z.*$/, '$1-$2-$3T$4:$5:$6Z');
 }

@@ -1,6 +1,7 @@
 import { PgsiloError } from '@pgsilo/plugin';
 import { z } from 'zod';
 import { openDocument, sealDocument } from './checksum.ts';
+import { encodeUnit } from './keys.ts';
 
 /** Something that became known about a backup after its commit. An event: the newest of its kind wins, none is ever changed. */
 export interface Note {
@@ -27,8 +28,19 @@ export function writeNote(note: Note): Uint8Array {
   return sealDocument(noteSchema.parse({ format: 1, ...note }));
 }
 
-export function readNote(bytes: Uint8Array, key: string): Note {
+/** Reads a note and proves that it is whole and where it belongs; `place` is `<unit key>/<backup>`. */
+export function readNote(
+  bytes: Uint8Array,
+  { key, place }: { readonly key: string; readonly place: string },
+): Note {
   const parsed = noteSchema.safeParse(openDocument(bytes, key));
   if (!parsed.success) throw new PgsiloError('catalog.corrupt', `${key} is no note`, { cause: parsed.error });
+  const { kind, unit, backup } = parsed.data;
+  if (`${encodeUnit(unit)}/${backup}` !== place || !key.endsWith(`-${kind}.json`)) {
+    throw new PgsiloError(
+      'catalog.corrupt',
+      `${key} is another note: ${JSON.stringify(unit)} ${backup} ${kind}`,
+    );
+  }
   return parsed.data;
 }

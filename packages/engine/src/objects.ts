@@ -1,4 +1,4 @@
-import { PgsiloError, toPgsiloError } from '@pgsilo/plugin';
+import { isPgsiloError, PgsiloError, toPgsiloError } from '@pgsilo/plugin';
 import type { Body, ObjectInfo, PutHint } from '@pgsilo/plugin';
 import type { EngineSession } from './session.ts';
 import type { PipelineSink } from './pipeline.ts';
@@ -56,7 +56,7 @@ export async function putDocument(
       }
     } catch (error) {
       // A repeated put may find its own first try, whose answer was lost.
-      const found = repeated && error instanceof PgsiloError && error.code === 'sink.exists';
+      const found = repeated && isPgsiloError(error) && error.code === 'sink.exists';
       if (!found || !Buffer.from(await readAll(sink.sink.get(key, undefined, context), key)).equals(bytes))
         throw error;
     } finally {
@@ -81,7 +81,7 @@ export async function findDocument(
   try {
     return await getDocument(session, sink, key);
   } catch (error) {
-    if (error instanceof PgsiloError && error.code === 'sink.not-found') return undefined;
+    if (isPgsiloError(error) && error.code === 'sink.not-found') return undefined;
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-import { PgsiloError, toPgsiloError } from '@pgsilo/plugin';
+import { isPgsiloError, PgsiloError, toPgsiloError } from '@pgsilo/plugin';
 import type { Restoration, RestoreRequest } from '@pgsilo/plugin';
 import { openBackup } from './backup-view.ts';
 import { findBackup, sinksNamed } from './catalog.ts';
@@ -119,6 +119,8 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
   };
 }
 
+const unknownNewer = 'whether there was a newer backup is not known';
+
 /** A sentence when the newest run stored a newer backup than the one found: its manifest is gone, and the person expects that one. */
 async function vanishedBackup(
   session: EngineSession,
@@ -127,16 +129,15 @@ async function vanishedBackup(
 ): Promise<readonly string[]> {
   if (options.backup !== undefined || options.before !== undefined) return [];
   try {
-    const report = await newestRunAnywhere(session);
+    const { report, damaged } = await newestRunAnywhere(session);
+    if (damaged[0]) session.pipeline.log.warn(unknownNewer, { error: damaged[0].error.message });
     const line = report?.units.find(({ unit }) => unit === entry.unit);
     if (line?.backup === undefined || line.backup <= entry.backup) return [];
     return [
       `CAREFUL: the newest run stored ${line.backup}, and no sink that was looked at lists it; this older one is restored instead`,
     ];
   } catch (error) {
-    session.pipeline.log.warn('whether there was a newer backup is not known', {
-      error: toPgsiloError(error).message,
-    });
+    session.pipeline.log.warn(unknownNewer, { error: toPgsiloError(error).message });
     return [];
   }
 }
@@ -145,7 +146,7 @@ async function vanishedBackup(
 async function refuseMoment(pipeline: Pipeline, unit: string, at: Date, signal: AbortSignal): Promise<void> {
   if (pipeline.source.traits.pointInTime) return;
   const before = await findBackup(pipeline, unit, { before: at, signal }).catch((error: unknown) => {
-    if (error instanceof PgsiloError && error.code === 'catalog.not-found') return undefined;
+    if (isPgsiloError(error) && error.code === 'catalog.not-found') return undefined;
     throw error;
   });
   const nearest = before ?? (await findBackup(pipeline, unit, { signal }));

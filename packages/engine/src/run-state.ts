@@ -4,7 +4,7 @@ import type { PipelineSink } from './pipeline.ts';
 import type { EngineSession } from './session.ts';
 
 /** Codes after which a sink gets nothing more in this run: the next unit would meet the same. */
-const fatalForSink: ReadonlySet<string> = new Set(['sink.denied']);
+const fatalForSink: ReadonlySet<string> = new Set(['sink.denied', 'sink.missing']);
 
 /** What the jobs of one run share. */
 export class RunState {

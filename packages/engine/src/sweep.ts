@@ -24,18 +24,34 @@ export async function sweepDeadRuns(session: EngineSession, sink: PipelineSink):
     if (unfinished > 0)
       log.info('unfinished objects of killed writers removed', { sink: sink.name, objects: unfinished });
     for (const run of await runsWithoutEnd(session, sink)) {
-      const begin = readRunBegin(
-        await getDocument(session, sink, runBeginKey(name, run)),
-        runBeginKey(name, run),
-      );
-      const old = new Date(begin.startedAt).getTime() < before.getTime();
-      if (old || isGone(begin.process.identity)) await sweepRun(session, sink, begin);
+      const begin = await readBegin(session, sink, run);
+      const old = begin !== undefined && new Date(begin.startedAt).getTime() < before.getTime();
+      if (begin && (old || isGone(begin.process.identity))) await sweepRun(session, sink, begin);
     }
   } catch (error) {
     log.warn('leftovers of earlier runs were not swept', {
       sink: sink.name,
       error: toPgsiloError(error).message,
     });
+  }
+}
+
+/** Undefined for a marker that is damaged or of a later format: whose run it is cannot be known, so all that might be its own stays. */
+async function readBegin(
+  session: EngineSession,
+  sink: PipelineSink,
+  run: string,
+): Promise<RunBegin | undefined> {
+  const key = runBeginKey(session.pipeline.name, run);
+  const bytes = await getDocument(session, sink, key);
+  try {
+    return readRunBegin(bytes, key);
+  } catch (error) {
+    session.pipeline.log.warn('what this run left, if it was killed, is not swept', {
+      sink: sink.name,
+      error: toPgsiloError(error).message,
+    });
+    return undefined;
   }
 }
 

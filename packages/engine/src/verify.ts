@@ -1,10 +1,13 @@
-import { PgsiloError, toPgsiloError } from '@pgsilo/plugin';
+import { PgsiloError, throwIfAborted, toPgsiloError } from '@pgsilo/plugin';
+import type { Inspection } from '@pgsilo/plugin';
 import { openBackup, readStored } from './backup-view.ts';
 import { listPlaces, readManifestIn, sinksNamed } from './catalog.ts';
 import type { Place } from './catalog.ts';
 import { newestRunAnywhere } from './history.ts';
+import type { DamagedRecord, NewestRun } from './history.ts';
 import { encodeUnit } from './keys.ts';
 import type { Manifest } from './manifest.ts';
+import { readPins } from './note-store.ts';
 import type { Pipeline, PipelineSink } from './pipeline.ts';
 import { eachLimited } from './pool.ts';
 import type { Failure } from './run-records.ts';
@@ -58,6 +61,8 @@ export interface VerifyReport {
   readonly checked: readonly VerifiedBackup[];
   /** What the newest run says it stored and a sink does not list. */
   readonly missing: readonly MissingBackup[];
+  /** Records of runs and notes that cannot be read: what they said is not known. */
+  readonly records: readonly DamagedRecord[];
 }
 
 /** Reads backups back from every sink that has them and proves them. Throws when there is nothing to verify: that is no success. */
@@ -66,7 +71,9 @@ export async function verify(pipeline: Pipeline, options: VerifyOptions): Promis
     const sinks = sinksNamed(pipeline, options.sink);
     const places = await listPlaces(session, sinks);
     const chosen = choosePlaces(places, options);
-    const missing = await findMissing(session, sinks, places, options);
+    const newest = await newestRunAnywhere(session);
+    const missing = findMissing(newest, sinks, places, options);
+    const records = [...newest.damaged, ...(await readPins(session, sinks)).damaged];
     if (chosen.length + missing.length === 0) {
       throw new PgsiloError('catalog.not-found', 'there is nothing to verify', {
         hint: '`pgsilo list FILE` shows what there is.',
@@ -79,8 +86,8 @@ export async function verify(pipeline: Pipeline, options: VerifyOptions): Promis
       checked.push(result);
       options.observe?.({ type: 'checked', ...result });
     });
-    const failed = missing.length > 0 || checked.some(({ status }) => status === 'failed');
-    return { status: failed ? 'failed' : 'ok', level: options.level, checked, missing };
+    const failed = missing.length + records.length > 0 || checked.some(({ status }) => status === 'failed');
+    return { status: failed ? 'failed' : 'ok', level: options.level, checked, missing, records };
   });
 }
 
@@ -118,15 +125,14 @@ function sampleOf<Item>(items: readonly Item[], count: number): readonly Item[] 
 }
 
 /** A backup whose manifest has vanished is listed nowhere; only the run's own record still knows of it. */
-async function findMissing(
-  session: EngineSession,
+function findMissing(
+  { report }: NewestRun,
   sinks: readonly PipelineSink[],
   places: readonly Place[],
   options: VerifyOptions,
-): Promise<readonly MissingBackup[]> {
+): readonly MissingBackup[] {
   if (options.backup !== undefined) return [];
   const missing: MissingBackup[] = [];
-  const report = await newestRunAnywhere(session);
   for (const sink of sinks) {
     const present = new Set(
       places
@@ -197,9 +203,20 @@ async function readArtifacts(
   manifest: Manifest,
 ): Promise<string> {
   const { view, proved } = openBackup(session, sink, manifest);
-  const inspection = await session.pipeline.source.source.inspect?.(view, session.context(0.5));
   // The source reads what it understands; the rest is read here, so that nothing passes unread.
-  for (const artifact of view.artifacts) if (!proved.has(artifact.name)) await drain(artifact.open());
+  const readRest = async (): Promise<void> => {
+    for (const artifact of view.artifacts) if (!proved.has(artifact.name)) await drain(artifact.open());
+  };
+  let inspection: Inspection | undefined;
+  try {
+    inspection = await session.pipeline.source.source.inspect?.(view, session.context(0.5));
+  } catch (error) {
+    throwIfAborted(session.signal);
+    // A source that stumbles over altered bytes blames what they say; that they were altered is the cause.
+    await readRest();
+    throw error;
+  }
+  await readRest();
   return inspection?.summary ?? `${view.artifacts.length} artifacts`;
 }
 

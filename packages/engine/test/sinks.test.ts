@@ -47,29 +47,38 @@ describe('several sinks', () => {
     expect([...good.objects.keys()].filter((key) => key.endsWith('manifest.json'))).toHaveLength(2);
   });
 
-  it('are dropped for the rest of the run when they refuse', async () => {
-    const full = memorySink();
-    const pipeline = fakePipeline(
-      fakeSource(job('a', 3), job('b', 2), job('c', 1)),
-      { good: memorySink(), full: failingPut(full, /units\/a\//, 'sink.denied') },
-      { limits: { jobs: 1 } },
-    );
-    const report = await backup(pipeline, { signal });
-    expect(report.units.map((line) => line.sinks[1]?.status)).toEqual(['failed', 'skipped', 'skipped']);
-    expect(report.units[2]?.sinks[1]?.error?.message).toMatch(/^not tried: sink full was given up at "a": /);
-    expect([...full.objects.keys()].filter((key) => key.includes('/units/'))).toEqual([]);
-  });
+  it.each<ErrorCode>(['sink.denied', 'sink.missing'])(
+    'are dropped for the rest of the run by %s',
+    async (code) => {
+      const full = memorySink();
+      const pipeline = fakePipeline(
+        fakeSource(job('a', 3), job('b', 2), job('c', 1)),
+        { good: memorySink(), full: failingPut(full, /units\/a\//, code) },
+        { limits: { jobs: 1 } },
+      );
+      const report = await backup(pipeline, { signal });
+      expect(report.units.map((line) => line.sinks[1]?.status)).toEqual(['failed', 'skipped', 'skipped']);
+      expect(report.units[2]?.sinks[1]?.error?.message).toMatch(
+        /^not tried: sink full was given up at "a": /,
+      );
+      expect([...full.objects.keys()].filter((key) => key.includes('/units/'))).toEqual([]);
+    },
+  );
 
-  it('are tried again for the next unit when one did not fit', async () => {
-    const full = memorySink();
-    const pipeline = fakePipeline(
-      fakeSource(job('large', 3), job('small', 1)),
-      { full: failingPut(full, /units\/large\//, 'sink.full') },
-      { limits: { jobs: 1 } },
-    );
-    const report = await backup(pipeline, { signal });
-    expect(report.units.map((line) => line.status)).toEqual(['failed', 'good']);
-  });
+  it.each<ErrorCode>(['sink.full', 'sink.too-large'])(
+    'are tried again for the next unit after %s, and the unit is not',
+    async (code) => {
+      const full = memorySink();
+      const pipeline = fakePipeline(
+        fakeSource(job('large', 3), job('small', 1)),
+        { full: failingPut(full, /units\/large\//, code) },
+        { limits: { jobs: 1 } },
+      );
+      const report = await backup(pipeline, { signal });
+      expect(report.units.map((line) => line.status)).toEqual(['failed', 'good']);
+      expect(report.units[0]).toMatchObject({ attempts: 1, error: { code } });
+    },
+  );
 
   it('that are not required fail with a warning and exit 0', async () => {
     const pipeline = fakePipeline(

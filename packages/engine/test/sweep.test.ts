@@ -66,4 +66,18 @@ describe('what a killed run left', () => {
     await backup(pipeline, { signal });
     expect(sink.objects.has(orphan)).toBe(false);
   });
+
+  it('is removed also when the marker of another run cannot be read, whose own objects stay', async () => {
+    const { sink, pipeline } = await killedRun(gone);
+    const earlier = '20250101T000000Z-bbbbbb';
+    const marker = Buffer.from(
+      sink.objects.get(`vigia/runs/${run}.begin.json`)!.toString().replace('acme', 'amce'),
+    );
+    sink.objects.set(`vigia/runs/${earlier}.begin.json`, marker);
+    sink.objects.set(`vigia/units/acme/${earlier}/database.dump`, Buffer.from('whose?'));
+    await backup(pipeline, { signal });
+    expect(sink.objects.has(orphan)).toBe(false);
+    expect(sink.objects.has(`vigia/units/acme/${earlier}/database.dump`)).toBe(true);
+    expect(sink.objects.has(`vigia/runs/${earlier}.json`)).toBe(false);
+  });
 });

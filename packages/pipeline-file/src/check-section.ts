@@ -171,7 +171,11 @@ function reportMissing(
 }
 
 /** A missing option is shown where the options begin, not under all of them. */
-function startOf(place: { file: Located['place']['file']; start: number; end: number }): Located['place'] {
+export function startOf(place: {
+  file: Located['place']['file'];
+  start: number;
+  end: number;
+}): Located['place'] {
   const end = place.file.text.indexOf('\n', place.start);
   return { ...place, end: Math.min(place.end, end === -1 ? place.end : end) };
 }

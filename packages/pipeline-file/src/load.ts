@@ -75,8 +75,8 @@ function complete<Kind extends PluginKind>(
   found: Configuration<Kind> | undefined,
 ): Configured<PluginOf<Kind>> {
   if (!found?.options) throw new TypeError('a plugin was neither configured nor reported');
-  const { use, definition, options } = found;
-  return { use, definition, options } as Configured<PluginOf<Kind>>;
+  const { use, definition, options, placed } = found;
+  return { use, definition, options, placed } as Configured<PluginOf<Kind>>;
 }
 
 function configuredSink(

@@ -24,9 +24,9 @@ export interface Mistake {
 export class PipelineFileError extends PgsiloError {
   readonly mistakes: readonly Mistake[];
 
-  constructor(mistakes: readonly Mistake[], cause?: unknown) {
+  constructor(mistakes: readonly Mistake[], cause?: unknown, hint?: string) {
     super(commonCode(mistakes), summary(mistakes), {
-      hint: 'pgsilo validate FILE shows each mistake with its place',
+      hint: hint ?? 'pgsilo validate FILE shows each mistake with its place',
       ...(cause === undefined ? {} : { cause }),
     });
     this.mistakes = mistakes;

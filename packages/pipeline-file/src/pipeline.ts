@@ -29,6 +29,8 @@ export interface Configured<D extends PluginDefinition> {
   readonly use: string;
   readonly definition: D;
   readonly options: z.output<D['options']>;
+  /** What to throw for what `definition.create` threw: a `config.invalid` as a mistake with its place in the file, all else as it is. */
+  readonly placed: (error: unknown) => unknown;
 }
 
 export interface ConfiguredSink extends Configured<SinkDefinition> {

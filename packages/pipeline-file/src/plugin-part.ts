@@ -1,12 +1,13 @@
-import { optionsJsonSchema, toPgsiloError } from '@pgsilo/plugin';
+import { isPgsiloError, optionsJsonSchema, toPgsiloError } from '@pgsilo/plugin';
 import type { PluginKind } from '@pgsilo/plugin';
 import type { z } from 'zod';
-import { checkSection } from './check-section.ts';
-import type { Findings } from './findings.ts';
+import { checkSection, startOf } from './check-section.ts';
+import { Findings } from './findings.ts';
 import { fixedKeys } from './fixed-options.ts';
 import { unsupportedOption } from './fixed-part.ts';
-import { quote, without } from './located.ts';
-import type { Located, LocatedScalar, Path } from './located.ts';
+import { keyAt, placeAt, quote, without } from './located.ts';
+import type { Located, LocatedMap, LocatedScalar, Path } from './located.ts';
+import { PipelineFileError } from './mistake.ts';
 import { Declared } from './option-schema.ts';
 import type { OptionSchema } from './option-schema.ts';
 import type { LoadOptions } from './pipeline.ts';
@@ -18,6 +19,7 @@ export interface Configuration<Kind extends PluginKind> {
   readonly use: string;
   readonly definition: PluginOf<Kind>;
   readonly options: Record<string, unknown> | undefined;
+  readonly placed: (error: unknown) => unknown;
 }
 
 /** Finds one plugin and checks its options; undefined when it was not found. What is wrong is in `findings`. */
@@ -47,7 +49,23 @@ export async function configurePlugin<Kind extends PluginKind>(
     },
     findings,
   );
-  return { use: use.filled?.written ?? use.value, definition, options };
+  return {
+    use: use.filled?.written ?? use.value,
+    definition,
+    options,
+    placed: (error) => placed(error, node, prefix),
+  };
+}
+
+/** What no spec of options can say, the plugin says when it is made; the file knows where. */
+function placed(error: unknown, root: LocatedMap, prefix: Path): unknown {
+  if (!isPgsiloError(error) || error.code !== 'config.invalid') return error;
+  const { message, hint, option } = error;
+  const path = option === undefined ? [] : option.split('.');
+  const findings = new Findings();
+  const at = startOf(keyAt(root, path) ?? placeAt(root, path));
+  findings.add({ at, path: [...prefix, ...path], message, hint });
+  return new PipelineFileError(findings.mistakes(), error, hint);
 }
 
 async function find<Kind extends PluginKind>(

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isPlugin, PgsiloError, redact } from '@pgsilo/plugin';
 import type { PluginDefinition, PluginKind } from '@pgsilo/plugin';
+import { fixedKeys, unsupported } from './fixed-options.ts';
 import { quote } from './located.ts';
 import { didYouMean } from './nearest.ts';
 import type { KnownPlugin } from './pipeline.ts';
@@ -23,7 +24,7 @@ export type PluginOf<Kind extends PluginKind> = Extract<PluginDefinition, { kind
 
 /**
  * Finds and imports what `use:` names: `local` is `@pgsilo/sink-local`, a path is a file, anything else a package.
- * Throws `plugin.unknown` when there is no such module, `plugin.invalid` when it cannot be imported or is no plugin of this kind.
+ * Throws `plugin.unknown` when there is no such module, `plugin.invalid` when it cannot be imported, is no plugin of this kind, or has options that the pipeline file reads itself.
  */
 export async function resolvePlugin<Kind extends PluginKind>(
   kind: Kind,
@@ -40,7 +41,28 @@ export async function resolvePlugin<Kind extends PluginKind>(
     throw new PgsiloError('plugin.invalid', message, { hint: 'export default definePlugin({ … })' });
   }
   if (plugin.kind !== kind) throw wrongKind(kind, shown, plugin.kind, 'plugin.invalid');
+  mustLeaveOthersNames(plugin, shown);
   return plugin as PluginOf<Kind>;
+}
+
+/** Such an option would never reach the plugin, or would mean two things as soon as the pipeline file knows it. */
+function mustLeaveOthersNames({ kind, options }: PluginDefinition, shown: string): void {
+  const keys: readonly string[] = fixedKeys[kind];
+  const taken = Object.keys(options.shape ?? {}).filter(
+    (name) => keys.includes(name) || unsupported.has(name),
+  );
+  const [name] = taken;
+  if (name === undefined) return;
+  const list = taken.map((one) => JSON.stringify(one)).join(' and ');
+  const words = taken.length === 1 ? `an option ${list}, a name` : `options ${list}, names`;
+  const better = `${kind}${name.charAt(0).toUpperCase()}${name.slice(1)}`;
+  throw new PgsiloError(
+    'plugin.invalid',
+    `the ${kind} ${shown} has ${words} that the pipeline file keeps for itself`,
+    {
+      hint: `rename ${taken.length === 1 ? 'it' : 'them'} in the plugin: ${JSON.stringify(better)} instead of ${JSON.stringify(name)}, for example`,
+    },
+  );
 }
 
 function isPath(use: string): boolean {

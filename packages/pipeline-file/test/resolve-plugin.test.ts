@@ -26,6 +26,15 @@ async function failure(promise: Promise<unknown>): Promise<PgsiloError> {
   );
 }
 
+/** The text of a module that exports a plugin of these options. */
+function pluginWith(kind: string, options: readonly string[]): string {
+  const url = (name: string): string => JSON.stringify(import.meta.resolve(name));
+  return `import { definePlugin } from ${url('@pgsilo/plugin')};
+    import { z } from ${url('zod')};
+    const options = z.strictObject({ ${options.map((name) => `${name}: z.string()`).join(', ')} });
+    export default definePlugin({ kind: '${kind}', name: 'made', summary: 'Made.', options, traits: {}, create() {} });`;
+}
+
 describe('a plugin is found', () => {
   test('by its short name, where pgsilo is installed', async () => {
     const { lookup } = await lookups();
@@ -98,6 +107,36 @@ describe('a plugin is refused', () => {
       'plugin.invalid',
       '"left-pad" was found, but its default export is no pgsilo plugin',
     ]);
+  });
+
+  test.each([
+    ['sink', ['use']],
+    ['sink', ['name']],
+    ['sink', ['required', 'path']],
+    ['sink', ['retention']],
+    ['sink', ['name', 'required']],
+    ['source', ['use']],
+    ['source', ['hooks']],
+    ['transform', ['use']],
+    ['transform', ['retention']],
+  ] as const)('that is a %s whose options %j are read by the pipeline file', async (kind, names) => {
+    const { lookup, folder } = await lookups();
+    await install(folder, 'taken', pluginWith(kind, names));
+    const error = await failure(resolvePlugin(kind, 'taken', lookup));
+    expect(error.code).toBe('plugin.invalid');
+    const named = names.filter((name) => error.message.includes(JSON.stringify(name)));
+    expect(named).toEqual(names.filter((name) => name !== 'path'));
+    expect(error.message).toMatch(/^the \w+ "taken" has .* that the pipeline file keeps for itself$/);
+    const [first] = names;
+    expect(error.hint).toContain(
+      `in the plugin: "${kind}${first[0]!.toUpperCase()}${first.slice(1)}" instead of "${first}"`,
+    );
+  });
+
+  test('only for names that its own section has: a source may have a name', async () => {
+    const { lookup, folder } = await lookups();
+    await install(folder, 'named', pluginWith('source', ['name', 'required', 'path']));
+    await expect(resolvePlugin('source', 'named', lookup)).resolves.toMatchObject({ name: 'made' });
   });
 
   test('whose package is not whole', async () => {

@@ -29,7 +29,10 @@ export interface Context {
   readonly signal: AbortSignal;
   readonly log: Logger;
   readonly clock: Clock;
-  /** How many bytes of bodies this call may hold in memory at once. The engine's one budget (`limits.memory`) is the sum of these. */
+  /**
+   * How many bytes of bodies this call may hold in memory at once. The engine's one budget (`limits.memory`) is the sum of these.
+   * Expect 15 to 60 MiB. There is no least: many jobs and sinks share a budget that may be as low as 64 MB. A store whose smallest part is larger than the share holds one part.
+   */
   readonly memory: number;
   /** How many processors' worth of work this call may have in flight at once. At least 1. */
   readonly parallel: number;

@@ -29,9 +29,11 @@ export type ErrorCode =
   | 'limit.timeout'
   | 'sink.unreachable'
   | 'sink.denied'
+  | 'sink.missing'
   | 'sink.not-found'
   | 'sink.exists'
   | 'sink.full'
+  | 'sink.too-large'
   | 'sink.corrupt'
   | 'sink.failed'
   | 'transform.corrupt'
@@ -148,6 +150,11 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorRow>> = {
     exit: 3,
     docs: 'The store refused: credentials, permissions, or a path that is not writable.',
   },
+  'sink.missing': {
+    retryable: false,
+    exit: 3,
+    docs: 'The place itself is not there: the bucket, container or share that the pipeline file names. Create it, or correct its name. Nothing is repeated, and the sink takes no part in the run.',
+  },
   'sink.not-found': {
     retryable: false,
     exit: 1,
@@ -162,6 +169,11 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorRow>> = {
     retryable: false,
     exit: 1,
     docs: 'The store has no space or quota left. What had been written of the object was removed.',
+  },
+  'sink.too-large': {
+    retryable: false,
+    exit: 1,
+    docs: 'An object is larger than the store or the settings of its sink allow. The hint says which setting, if any, makes room. The unit is not tried again; other units and sinks go on.',
   },
   'sink.corrupt': {
     retryable: false,

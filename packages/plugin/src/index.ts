@@ -1,7 +1,7 @@
 export type { Body, CheckResult, Clock, Context, Json, JsonObject, Logger } from './context.ts';
 export { errorCodes } from './error-codes.ts';
 export type { ErrorCode, ErrorRow } from './error-codes.ts';
-export { abortReason, PgsiloError, throwIfAborted, toPgsiloError } from './errors.ts';
+export { abortReason, isPgsiloError, PgsiloError, throwIfAborted, toPgsiloError } from './errors.ts';
 export type { ErrorExtras } from './errors.ts';
 export {
   describeOptions,
@@ -23,7 +23,7 @@ export type {
   TransformDefinition,
 } from './plugin.ts';
 export type { Restoration, RestoreOutcome, RestoreRequest } from './restore.ts';
-export { redact, Secret } from './secret.ts';
+export { isSecret, redact, Secret } from './secret.ts';
 export type {
   ByteRange,
   ObjectInfo,

@@ -26,13 +26,17 @@ const ordinary: ReadonlySet<string> = new Set([
 /** Up to this length a value of letters and digits is looked for as a word of its own only. */
 const longestWord = 11;
 
+/** Marks a secret whatever copy of this package made it. */
+const mark = Symbol.for('pgsilo.secret.1');
+
 /**
  * A string that does not print: not by `String()`, JSON, `console.log` or a template. `reveal()` is the only way to the value, so that each use can be found.
- * Creating one makes the process remember the value for {@link redact}.
+ * Creating one makes the process remember the value for {@link redact}, and its form in URLs. Only whole values are looked for: of a text with several secrets in it, each becomes a `Secret` of its own.
  */
 export class Secret {
   static {
     Object.defineProperty(this.prototype, inspect.custom, { value: () => shown });
+    Object.defineProperty(this.prototype, mark, { value: true });
   }
 
   readonly #value: string;
@@ -55,6 +59,11 @@ export class Secret {
   toJSON(): string {
     return shown;
   }
+}
+
+/** Whether a value is a {@link Secret}, of whatever copy of this package. */
+export function isSecret(value: unknown): value is Secret {
+  return typeof value === 'object' && value !== null && mark in value;
 }
 
 /** Blots every known secret out of text that came from elsewhere: a child's stderr, a server's message, a library's error. */

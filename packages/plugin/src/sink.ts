@@ -4,12 +4,13 @@ import type { Body, CheckResult, Context } from './context.ts';
  * A place where objects lie: a folder, a bucket.
  *
  * The engine makes every key: relative, `/`-separated, lower case but for time stamps, at most 512 bytes, of the characters `A-Z a-z 0-9 - _ . = /`, never `.`, `..` or empty between slashes.
- * A sink uses it as it is and never reads a meaning out of it. No key is the beginning of another up to one of its slashes (never both `a` and `a/b`), and no piece between slashes is longer than 255 bytes: folders could not hold them.
+ * A sink uses it as it is and never reads a meaning out of it. A prefix that its options put in front may be as long as the store's own limit leaves room beside those 512 bytes. No key is the beginning of another up to one of its slashes (never both `a` and `a/b`), and no piece between slashes is longer than 255 bytes: folders could not hold them.
  *
  * Objects are immutable: there is no way to overwrite one. All methods may be called concurrently.
  * A sink never times, counts, throttles or retries on its own account beyond single idempotent requests of its protocol: that is done once, around it.
+ * A create-only request is not idempotent: repeated after a lost answer, it may be refused by its own object.
  * All errors are `PgsiloError`s with a `sink.*` code; the engine decides by that code alone: retryable ones are repeated where the call can be repeated,
- * `sink.denied` ends the sink's part in the run.
+ * `sink.denied` and `sink.missing` (no such bucket) end the sink's part in the run, all others its part in a unit.
  */
 export interface Sink {
   /**
@@ -17,7 +18,9 @@ export interface Sink {
    *
    * - Create-only: when `key` exists, throws `sink.exists` and leaves the first object as it was. Of two writers at once, one wins.
    * - Atomic: nobody sees the object, by `get`, `stat` or `list`, before all of it is there.
-   * - When `body` throws, that very error is thrown, and no object is left. When the signal aborts, likewise.
+   * - When `body` throws, that very error is thrown, and no object is left. When the signal aborts, likewise: a commit that is on its way then is awaited for a second or two
+   *   and its object removed, so that the call may end up to 5 s after the abort, no later.
+   * - A body that is larger than the store takes throws `sink.too-large`, as soon as that is known.
    * - Reads `body` once, at the speed of the store; holds at most `context.memory` bytes of it.
    */
   put(key: string, body: Body, hint: PutHint, context: Context): Promise<StoredObject>;
@@ -39,8 +42,9 @@ export interface Sink {
   list(prefix: string, context: Context): AsyncIterable<ObjectInfo>;
 
   /**
-   * Removes objects, by version where the store keeps versions. A key that is not there counts as removed.
-   * @returns the objects that the store refuses to give up yet (object lock); they are no error.
+   * Removes objects for good: where the store keeps versions, by version, or they would take space for ever. A bin that empties itself (soft delete) is left alone.
+   * A key that is not there counts as removed.
+   * @returns the objects that the store refuses to give up yet: under an object lock, or of whose versions the owner lets nobody dispose. They are no error.
    */
   remove(keys: readonly string[], context: Context): Promise<readonly RetainedObject[]>;
 
@@ -66,7 +70,7 @@ export interface PutHint {
   readonly estimatedBytes?: number;
 }
 
-/** First byte and count, both in bytes; the range must lie within the object. */
+/** First byte and count, both in bytes; at least one byte, and all within the object. */
 export interface ByteRange {
   readonly offset: number;
   readonly length: number;
@@ -99,7 +103,7 @@ export interface SinkTraits {
   readonly ranges: boolean;
   /** Whether objects can be locked against removal. */
   readonly objectLock: boolean;
-  /** Largest object, in bytes. */
+  /** Largest object, in bytes. Told to people: the engine does not look at it, `put` throws `sink.too-large`. */
   readonly largestObject: number;
   /** Whether large objects are sent in parts. */
   readonly parts: boolean;

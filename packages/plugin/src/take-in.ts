@@ -14,7 +14,10 @@ export interface Intake {
   rethrow(): void;
 }
 
-/** What every `Sink.put` does with its body, whatever library sends it. */
+/**
+ * What every `Sink.put` does with its body, whatever library sends it.
+ * Where parts of the body are sent beside each other, one that fails must end the body too: give `AbortSignal.any([context.signal, stop.signal])` and call `stop.abort(error)`.
+ */
 export function takeIn(body: Body, signal: AbortSignal): Intake {
   let bytes = 0;
   let failure: { readonly error: unknown } | undefined;

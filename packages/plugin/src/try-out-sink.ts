@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Body, CheckResult, Context } from './context.ts';
-import { PgsiloError, throwIfAborted, toPgsiloError } from './errors.ts';
+import { isPgsiloError, PgsiloError, throwIfAborted, toPgsiloError } from './errors.ts';
 import type { Sink } from './sink.ts';
 
 /**
@@ -33,7 +33,7 @@ async function writeReadRemove(sink: Sink, context: Context): Promise<void> {
       () => undefined,
       (error: unknown) => error,
     );
-    if (!(second instanceof PgsiloError && second.code === 'sink.exists')) {
+    if (!(isPgsiloError(second) && second.code === 'sink.exists')) {
       const message = 'a second object of the same key was not refused with sink.exists';
       throw new PgsiloError('sink.failed', message, { cause: second });
     }

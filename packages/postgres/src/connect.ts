@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import pg from 'pg';
 import { PgsiloError, throwIfAborted } from '@pgsilo/plugin';
+import { unusedPasswordFile } from './connection-files.ts';
 import { passwordOf, type ServerAddress, type ServerSettings } from './connection.ts';
 import { sqlState, translatePostgresError } from './postgres-error.ts';
 import { transportsFor, type Transport } from './tls.ts';
@@ -116,10 +117,22 @@ async function connectBy(
     return client;
   } catch (error) {
     abort();
-    throw error;
+    throw isMissingPassword(error) ? missingPassword(settings, error) : error;
   } finally {
     signal?.removeEventListener('abort', abort);
   }
+}
+
+/** pg tells it by the type of what it was given. */
+function isMissingPassword(error: unknown): boolean {
+  return /password must be a/.test((error as Error).message);
+}
+
+function missingPassword(settings: ServerSettings, cause: unknown): Error {
+  const file = unusedPasswordFile(settings.parameters['passfile']);
+  const unused =
+    file === undefined ? '' : `; the password file ${file} is not used, because others may read it`;
+  return new Error(`the server wants a password, and none was given${unused}`, { cause });
 }
 
 /** A socket that connects to `hostaddr` whatever host it is told; the name stays for the certificate. */

@@ -52,9 +52,9 @@ export function passwordFromFile(
   wanted: PasswordFor,
   env: Environment = process.env,
 ): string | undefined {
-  const file = path ?? join(homeOf(env), '.pgpass');
+  const file = passwordFile(path, env);
   const text = readIfThere(file);
-  if (text === undefined || (statSync(file).mode & 0o077) !== 0) return undefined;
+  if (text === undefined || isOpenToOthers(file)) return undefined;
   const fields = [
     wanted.host.startsWith('/') ? 'localhost' : wanted.host,
     String(wanted.port),
@@ -69,6 +69,23 @@ export function passwordFromFile(
     if (fits && values.length > 4) return values[4];
   }
   return undefined;
+}
+
+/** The password file, when it is there and not used because others may read it. */
+export function unusedPasswordFile(
+  path: string | undefined,
+  env: Environment = process.env,
+): string | undefined {
+  const file = passwordFile(path, env);
+  return readIfThere(file) !== undefined && isOpenToOthers(file) ? file : undefined;
+}
+
+function passwordFile(path: string | undefined, env: Environment): string {
+  return path ?? join(homeOf(env), '.pgpass');
+}
+
+function isOpenToOthers(file: string): boolean {
+  return (statSync(file).mode & 0o077) !== 0;
 }
 
 /** The folder of the person's certificates and keys. */

@@ -225,14 +225,16 @@ export function childConnection(
           ? { hostaddr: settings.addresses.map((one) => one.hostaddr).join(',') }
           : {}),
       };
-  const keepalives = {
+  // Without them a program would wait without end for a server that went silent.
+  const bounds = {
+    connect_timeout: '30',
     keepalives: '1',
     keepalives_idle: '30',
     keepalives_interval: '10',
     keepalives_count: '6',
   };
   const argument = conninfo({
-    ...keepalives,
+    ...bounds,
     ...server,
     user: settings.user,
     dbname: database,

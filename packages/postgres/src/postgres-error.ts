@@ -1,4 +1,4 @@
-import { PgsiloError, redact, type ErrorCode } from '@pgsilo/plugin';
+import { isPgsiloError, PgsiloError, redact, type ErrorCode } from '@pgsilo/plugin';
 
 interface ForeignError {
   readonly message: string;
@@ -25,7 +25,7 @@ export function sqlState(error: unknown): string | undefined {
  * A `PgsiloError` comes back as it is.
  */
 export function translatePostgresError(error: unknown, doing: string): PgsiloError {
-  if (error instanceof PgsiloError) return error;
+  if (isPgsiloError(error)) return error;
   const foreign = (error instanceof Error ? error : new Error(String(error))) as ForeignError & Error;
   const state = sqlState(error);
   const message = redact(`${doing}: ${wordsOf(foreign)}${state ? ` (SQLSTATE ${state})` : ''}`);
@@ -65,8 +65,12 @@ function classifyState(state: string): [ErrorCode, string?] {
 
 function classifyNetwork(error: ForeignError): [ErrorCode, string?] {
   const { code, message } = error;
-  if (/password must be a/.test(message))
-    return ['source.denied', 'The server wants a password and the connection string has none.'];
+  if (/the server wants a password/.test(message)) {
+    return [
+      'source.denied',
+      'Give it in the connection string, in PGPASSWORD, or in a password file (~/.pgpass) with mode 0600.',
+    ];
+  }
   if (typeof code === 'string' && networkCodes.has(code))
     return ['source.unreachable', 'Check host, port, network and that the server runs.'];
   if (typeof code === 'string' && /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_|SELF_SIGNED|UNABLE_TO|EPROTO)/.test(code)) {
@@ -75,7 +79,13 @@ function classifyNetwork(error: ForeignError): [ErrorCode, string?] {
   if (/does not support SSL|establishing an SSL/.test(message))
     return ['source.denied', 'sslmode asks for TLS and the server has none.'];
   if (/SASL|SCRAM/.test(message)) return ['source.denied', 'Check the password in the connection string.'];
-  if (/[Cc]onnection terminated|timeout expired|not queryable|Client was closed/.test(message)) {
+  if (/timeout expired/.test(message)) {
+    return [
+      'source.unreachable',
+      'Nothing answered in time: check host, port and firewall, or raise connect_timeout in the connection string.',
+    ];
+  }
+  if (/[Cc]onnection terminated|not queryable|Client was closed/.test(message)) {
     return ['source.unreachable', 'The connection broke: check the network and the log of the server.'];
   }
   if (Array.isArray(error.errors))

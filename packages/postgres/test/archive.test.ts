@@ -189,6 +189,21 @@ test('observeToc fails with the body, and body and contents agree', async () => 
   await expect(failing.toc).rejects.toBe(failure);
 });
 
+test('observeToc refuses an archive that ends within its data, between blocks too', async () => {
+  const whole = archive({
+    entries: [table, data, objects],
+    blocks: [rows(2, ['1\tx']), largeObjects(3, [[4242, 'one']])],
+  });
+  const blocks = rows(2, ['1\tx']).length + largeObjects(3, [[4242, 'one']]).length;
+  for (let cut = 1; cut <= blocks; cut += 1) {
+    const observed = observeToc(chunks(whole.subarray(0, whole.length - cut), 64));
+    await expect(collect(observed.body), `${cut} bytes cut away`).rejects.toMatchObject({
+      code: 'source.archive-invalid',
+    });
+    await observed.toc;
+  }
+});
+
 test('observeToc that is given up closes what it reads from, begun or not', async () => {
   for (const begin of [true, false]) {
     let closed = 0;

@@ -122,7 +122,9 @@ describe('connections of client programs', () => {
   it('never have a password or a bare name in the argument', () => {
     const { argument, env } = childConnection(settings, `x' user='root`, 'pgsilo r1');
     expect(env).toEqual({ PGPASSWORD: 'hunter2222' });
-    expect(argument).toMatch(/^--dbname=keepalives='1' /);
+    expect(argument).toMatch(/^--dbname=connect_timeout='30' keepalives='1' /);
+    const patient = parse('postgres://u@h/d?connect_timeout=90');
+    expect(childConnection(patient, 'd', 'a').argument).toMatch(/^--dbname=connect_timeout='90' keepalives/);
     expect(argument).toContain(`dbname='x\\' user=\\'root'`);
     expect(argument).toContain(`sslmode='require'`);
     expect(argument).toContain(`application_name='pgsilo r1'`);

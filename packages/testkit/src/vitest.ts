@@ -10,6 +10,8 @@ import { transformChecks } from './conformance/transform.ts';
 import type { TransformFactory } from './conformance/transform-subject.ts';
 import { testContext } from './context.ts';
 
+const leastNode = 24;
+
 /** The conformance suite of sinks, one test for each promise. */
 export function describeSink(name: string, factory: SinkFactory): void {
   describeChecks(`${name} keeps the promises of a sink`, sinkChecks, factory);
@@ -26,6 +28,7 @@ export function describeSource(name: string, factory: SourceFactory): void {
 }
 
 function describeChecks<Factory>(title: string, checks: readonly Check<Factory>[], factory: Factory): void {
+  mustRunHere();
   describe(title, () => {
     for (const check of checks) {
       test(check.name, { timeout: checkDeadline + 10_000 }, async ({ skip }) => {
@@ -51,4 +54,13 @@ function failureOf({ promise, reason }: Check<unknown>, { message, error }: Chec
   const frames = error instanceof Error ? /\n\s+at [\s\S]*$/.exec(error.stack ?? '')?.[0] : undefined;
   if (frames !== undefined) failure.stack = `Error: ${text}${frames}`;
   return failure;
+}
+
+/** vitest starts on older ones too, and dies of the first failure without a word about it; so this one is also printed. */
+function mustRunHere(): void {
+  const { node } = process.versions;
+  if (Number.parseInt(node, 10) >= leastNode) return;
+  const message = `pgsilo and its plugins need Node ${leastNode} or later; this is ${node}`;
+  console.error(message);
+  throw new Error(message);
 }

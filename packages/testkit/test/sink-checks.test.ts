@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { runChecks, sinkChecks } from '../src/conformance/index.ts';
 import type { SinkFactory } from '../src/conformance/index.ts';
 import { memorySinkTraits, testContext } from '../src/index.ts';
-import { brokenSinks, fakeKeysPerPage, fakeLargeBytes, fakeSecret, leaks } from './broken-sinks.ts';
+import { brokenSinks, fakeKeysPerPage, fakeLargeBytes, fakeSecret, leaks } from './broken-sinks/index.ts';
 
 async function failuresOf(factory: SinkFactory): Promise<string[]> {
   const failures: string[] = [];
@@ -19,6 +19,7 @@ afterAll(() => {
 describe('a sink that breaks one promise fails that check and no other', () => {
   test.each(brokenSinks.map((broken) => [broken.does, broken.fails, broken] as const))(
     '%s: %s',
+    { timeout: 120_000 },
     async (_does, fails, broken) => {
       const failures = await failuresOf(async () => ({
         sink: broken.make(),

@@ -31,6 +31,7 @@ describeTransform('the sound transform under the fakes', async () => ({
 describe('a transform that breaks one law fails that check and no other', () => {
   test.each(brokenTransforms.map((broken) => [broken.does, broken.fails, broken] as const))(
     '%s: %s',
+    { timeout: 120_000 },
     async (_does, fails, broken) => {
       expect(await failuresOf(broken.transform)).toEqual([fails]);
     },

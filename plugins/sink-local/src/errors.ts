@@ -1,10 +1,10 @@
-import { PgsiloError } from '@pgsilo/plugin';
+import { isPgsiloError, PgsiloError } from '@pgsilo/plugin';
 import type { ErrorCode } from '@pgsilo/plugin';
 
 const codes: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ENOSPC: ['sink.full', 'Free space or inodes on that file system, or let retention keep less.'],
   EDQUOT: ['sink.full', 'Raise the quota of the user that runs pgsilo, or let retention keep less.'],
-  EFBIG: ['sink.full', 'The file system or a limit of the process (ulimit -f) allows no larger file.'],
+  EFBIG: ['sink.too-large', 'The file system or a limit of the process (ulimit -f) allows no larger file.'],
   EACCES: ['sink.denied', 'Give the user that runs pgsilo read, write and search permission there.'],
   EPERM: ['sink.denied', 'Give the folder to the user that runs pgsilo.'],
   EROFS: ['sink.denied', 'The file system is mounted read-only.'],
@@ -30,7 +30,7 @@ export function codeOf(error: unknown): string | undefined {
 
 /** Gives an error of the file system its row; `doing` says what was tried, with the path. */
 export function translate(error: unknown, doing: string): PgsiloError {
-  if (error instanceof PgsiloError) return error;
+  if (isPgsiloError(error)) return error;
   const code = codeOf(error);
   const [row, hint] = codes[code ?? ''] ?? ['sink.failed', 'Look at the cause, and run pgsilo doctor.'];
   return new PgsiloError(

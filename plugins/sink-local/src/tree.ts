@@ -49,8 +49,14 @@ export class Tree {
 
   async #rootIdentity(): Promise<string | undefined> {
     try {
-      const { dev, ino } = await stat(this.root, { bigint: true });
-      return `${dev} ${ino}`;
+      const found = await stat(this.root, { bigint: true });
+      // A file would read like an empty store.
+      if (!found.isDirectory()) {
+        throw new PgsiloError('sink.denied', `${this.root} is no folder`, {
+          hint: 'Move away what stands there, or correct path:.',
+        });
+      }
+      return `${found.dev} ${found.ino}`;
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return undefined;
       throw translate(error, `look at ${this.root}`);

@@ -11,6 +11,7 @@ for (const by of ['link', 'claim'] as const) {
     return {
       sink: createLocalSink(plugin.options.parse({ path: 'objects' }), { folder }, by),
       traits: plugin.traits,
+      secrets: [],
       dispose: () => rm(folder, { recursive: true, force: true }),
     };
   });

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PgsiloError, throwIfAborted, type Body, type Context } from '@pgsilo/plugin';
+import { isPgsiloError, PgsiloError, throwIfAborted, type Body, type Context } from '@pgsilo/plugin';
 import {
   archiveSubset,
   childConnection,
@@ -115,7 +115,7 @@ async function runTolerantly(
     throwIfAborted(signal);
     if (stop.signal.aborted)
       throw new PgsiloError('restore.failed', `${doing} failed: ${words.text}`, { cause: error });
-    const ended = error instanceof PgsiloError && /exited with status 1\b/.test(error.message);
+    const ended = isPgsiloError(error) && /exited with status 1\b/.test(error.message);
     if (!ended || !errors.onlyExpected) throw error;
   }
 }

@@ -1,4 +1,5 @@
 import {
+  isPgsiloError,
   PgsiloError,
   type Body,
   type Job,
@@ -19,11 +20,13 @@ import {
   type Session,
 } from '@pgsilo/postgres';
 import { Attempt } from './attempt.ts';
+import { explainByteNames } from './byte-names.ts';
 import { excludeArguments, requireWithoutData, tablesWithoutData } from './excluded-data.ts';
 import { globalsUnit, readGlobals } from './globals.ts';
 import { databaseOf } from './plan.ts';
 import { connectionForPrograms, type SourceSetup } from './setup.ts';
 import { lockTables, takeSnapshot } from './snapshot.ts';
+import { refuseStandstill } from './standstill.ts';
 
 /** Backs up the units of a job, one after another. */
 export async function* readJob(
@@ -38,7 +41,7 @@ export async function* readJob(
     try {
       yield* unit.name === globalsUnit.name
         ? readGlobals(setup, attempt, context)
-        : readDatabase(setup, unit, attempt, context);
+        : readDatabase(setup, unit, sizeOf(job), attempt, context);
       await attempt.finish();
     } finally {
       await attempt.abandon();
@@ -47,9 +50,15 @@ export async function* readJob(
   }
 }
 
+/** What the database holds, indexes included: a dump is rarely larger. Stores choose the size of their parts by it. */
+function sizeOf({ units, estimatedBytes }: Job): Pick<Job, 'estimatedBytes'> {
+  return units.length === 1 && estimatedBytes !== undefined ? { estimatedBytes } : {};
+}
+
 async function* readDatabase(
   setup: SourceSetup,
   unit: Unit,
+  size: Pick<Job, 'estimatedBytes'>,
   attempt: Attempt,
   context: ReadContext,
 ): AsyncGenerator<SourceItem> {
@@ -60,7 +69,11 @@ async function* readDatabase(
   const snapshot = await takeSnapshot(session);
   const settings = await readDatabaseSettings(session);
   const withoutData = await tablesWithoutData(session, patterns);
-  if (kind !== 'none') await lockTables(session, lockTimeout);
+  if (kind !== 'none') {
+    await lockTables(session, lockTimeout).catch((error: unknown) => {
+      throw explainByteNames(error, database);
+    });
+  }
 
   const connection = connectionForPrograms(setup, session.settings, database, attempt.applicationName);
   const args = [
@@ -89,7 +102,10 @@ async function* readDatabase(
     unit: unit.name,
     name: 'database.dump',
     format: 'pg-custom',
-    body: attempt.watch(archive.body),
+    body: attempt.watch(
+      counting ? refuseStandstill(archive.body, session, attempt.applicationName, context) : archive.body,
+    ),
+    ...size,
   };
   attempt.requireRead('database.dump');
   requireWithoutData(await archive.toc, withoutData);
@@ -124,8 +140,9 @@ async function countAlongside(
 ): Promise<Fingerprint | PgsiloError> {
   try {
     return await takeFingerprint(session, await archive.toc, kind, context);
-  } catch (error) {
-    return error instanceof PgsiloError
+  } catch (thrown) {
+    const error = explainByteNames(thrown, session.database);
+    return isPgsiloError(error)
       ? error
       : new PgsiloError('internal', `the fingerprint failed: ${String(error)}`, { cause: error });
   }

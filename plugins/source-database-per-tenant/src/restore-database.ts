@@ -30,7 +30,7 @@ import { runRestore } from './restore-run.ts';
 import { selectTables } from './restore-tables.ts';
 import {
   databaseExists,
-  freeName,
+  freeKeptName,
   openAdmin,
   targetNames,
   targetServer,
@@ -88,7 +88,7 @@ export async function prepareDatabaseRestore(
 
     const prepared: PreparedRestore = {
       setup, request, context, admin, applicationName, settings, archive, tool, restorer,
-      names: { ...names, kept: request.replace ? await freeName(admin, names.kept) : names.kept },
+      names: { ...names, kept: request.replace ? await freeKeptName(admin, request, names.live) : names.kept },
       swaps: request.replace && liveExists,
       conditions,
       fingerprint: fingerprint && expected(fingerprint, selection?.entries),

@@ -1,6 +1,7 @@
-import { PgsiloError, type RestoreRequest } from '@pgsilo/plugin';
+import { createHash } from 'node:crypto';
+import { isPgsiloError, PgsiloError, type RestoreRequest } from '@pgsilo/plugin';
 import {
-  describeServer, fitIdentifier, openSession, parseConnection, showName, type ServerSettings, type Session,
+  describeServer, fitIdentifier, longestIdentifier, openSession, parseConnection, showName, sqlState, type ServerSettings, type Session,
 } from '@pgsilo/postgres'; // prettier-ignore
 import type { SourceSetup } from './setup.ts';
 
@@ -15,14 +16,25 @@ export interface TargetNames {
 
 /** Names of a restore; never equal to each other, of at most 63 bytes. */
 export function targetNames(request: RestoreRequest, live: string): TargetNames {
-  const id = request.backup.id.toLowerCase().replaceAll(/[^a-z0-9]/g, '_');
-  const kept = fitIdentifier(live, `_before_${id}`);
+  const kept = copyOf(live, 'before', request);
   if (request.replace) return { live, target: live, kept };
-  return { live, target: request.to ?? fitIdentifier(live, `_restored_${id}`), kept };
+  return { live, target: request.to ?? copyOf(live, 'restored', request), kept };
 }
 
-/** Names that {@link targetNames} makes, with the number that {@link freeName} may put behind them. */
-const copyName = /_(?:restored|before)_\d{8}t\d{6}z_[0-9a-f]{6}(?:_\d+)?$/;
+/**
+ * `live`, what it is a copy for, and the backup's id. A name that must be cut for it gets a hash of the whole one:
+ * tenants are often called alike for their first thirty bytes, and all units of a run share its id.
+ */
+function copyOf(live: string, purpose: 'restored' | 'before', request: RestoreRequest, number = 1): string {
+  const id = request.backup.id.toLowerCase().replaceAll(/[^a-z0-9]/g, '_');
+  const suffix = `_${purpose}_${id}${number === 1 ? '' : `_${number}`}`;
+  if (Buffer.byteLength(live + suffix) <= longestIdentifier) return live + suffix;
+  const hash = createHash('sha256').update(live).digest('hex').slice(0, 8);
+  return fitIdentifier(live, `_${hash}${suffix}`);
+}
+
+/** Names that {@link targetNames} makes, of a job's later attempts too, with the number that {@link freeKeptName} may put behind them. */
+const copyName = /_(?:restored|before)_\d{8}t\d{6}z_[0-9a-f]{6}(?:_\d+){0,2}$/;
 
 /** Whether a database looks like the copy or the replaced original that a restore left. */
 export function looksRestored(name: string): boolean {
@@ -56,11 +68,7 @@ export async function openAdmin(
         ...(signal ? { signal } : {}),
       });
     } catch (error) {
-      if (
-        !(error instanceof PgsiloError) ||
-        (error.code !== 'source.unit-missing' && error.code !== 'source.denied')
-      )
-        throw error;
+      if (!isAboutDatabase(error)) throw error;
       missing = error;
     }
   }
@@ -74,15 +82,23 @@ export async function openAdmin(
   );
 }
 
+/** Whether another database may do: a password that is wrong is so in each of them. */
+function isAboutDatabase(error: unknown): boolean {
+  if (!isPgsiloError(error)) return false;
+  if (error.code === 'source.unit-missing') return true;
+  // No privilege to connect; not let in by pg_hba.conf.
+  return error.code === 'source.denied' && ['42501', '28000'].includes(sqlState(error.cause) ?? '');
+}
+
 export async function databaseExists(session: Session, name: string): Promise<boolean> {
   const rows = await session.query('SELECT FROM pg_database WHERE datname = $1', [name]);
   return rows.length > 0;
 }
 
-/** `name`, or the first of `name_2`, `name_3`, … that no database has. */
-export async function freeName(session: Session, name: string): Promise<string> {
-  let candidate = name;
-  for (let number = 2; await databaseExists(session, candidate); number += 1)
-    candidate = fitIdentifier(name, `_${number}`);
-  return candidate;
+/** Where a replaced database is kept: under the name of {@link targetNames}, or the first of its `_2`, `_3`, … that no database has. */
+export async function freeKeptName(session: Session, request: RestoreRequest, live: string): Promise<string> {
+  for (let number = 1; ; number += 1) {
+    const candidate = copyOf(live, 'before', request, number);
+    if (!(await databaseExists(session, candidate))) return candidate;
+  }
 }

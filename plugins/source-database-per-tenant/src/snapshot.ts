@@ -1,4 +1,4 @@
-import { PgsiloError, type UnitFacts } from '@pgsilo/plugin';
+import { isPgsiloError, PgsiloError, type UnitFacts } from '@pgsilo/plugin';
 import { quoteIdentifier, sqlState, type Session } from '@pgsilo/postgres';
 
 /** The state of a database that dump, fingerprint and settings are all taken of. Ends with the session's transaction. */
@@ -55,7 +55,7 @@ export async function lockTables(session: Session, timeout: number): Promise<voi
       await session.query(`LOCK TABLE ${tables.join(', ')} IN ACCESS SHARE MODE`);
     } catch (error) {
       // Undefined table: dropped since the snapshot was taken.
-      const state = error instanceof PgsiloError ? sqlState(error.cause) : undefined;
+      const state = isPgsiloError(error) ? sqlState(error.cause) : undefined;
       if (state !== '42P01' && state !== '3F000') throw error;
       throw new PgsiloError(
         'source.incomplete',

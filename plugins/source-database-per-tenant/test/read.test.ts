@@ -67,6 +67,18 @@ function fakeTools(script: string): string {
 }
 
 describe('reading a database', () => {
+  it('tells stores beforehand how large the dump may be', async () => {
+    const setup = ofBig();
+    const job = jobOf(await plan(setup), 'big');
+    for await (const item of readJob(setup, new Set(), job, readContext())) {
+      if (item.type !== 'artifact' || item.name !== 'database.dump') continue;
+      expect(item.estimatedBytes).toBe(job.estimatedBytes);
+      expect(item.estimatedBytes).toBeGreaterThan(200_000 * 32);
+      break;
+    }
+    expect.assertions(2);
+  });
+
   it('delivers the archive, its settings and its fingerprint, which agree', async () => {
     const setup = ofBig();
     const { artifacts, facts } = await read(setup, jobOf(await plan(setup), 'big'));

@@ -16,7 +16,7 @@ export const options: z.ZodObject<
     example: '4MiB',
   })
     .refine(isBlockSize, 'expected 64KiB to 16MiB')
-    .prefault('2MiB'),
+    .prefault('1MiB'),
 });
 
 export type Options = z.output<typeof options>;

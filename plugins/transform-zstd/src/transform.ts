@@ -1,18 +1,18 @@
 import { promisify } from 'node:util';
-import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
+import { constants, zstdDecompress } from 'node:zlib';
 import type { Transform } from '@pgsilo/plugin';
 import { blockTransform } from '@pgsilo/plugin/blocks';
 import type { BlockFormat } from '@pgsilo/plugin/blocks';
+import { FrameCompressor } from './frame-compressor.ts';
 import type { Options } from './options.ts';
 
-const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
 
 /** First of the sixteen magic numbers of skippable frames (RFC 8878, 3.1.2). */
 const skippableMagic = 0x184d2a50;
 
 export function createZstdTransform(options: Options): Transform {
-  return blockTransform(zstdFormat(options.level), {
+  return blockTransform(zstdFormat(options), {
     suffix: '.zst',
     byHand: 'zstd -d',
     blockSize: options.blockSize,
@@ -20,7 +20,9 @@ export function createZstdTransform(options: Options): Transform {
 }
 
 /** Each block is a frame of its own; a skippable frame before it carries its mark. */
-function zstdFormat(level: number): BlockFormat {
+function zstdFormat({ level, blockSize }: Options): BlockFormat {
+  /** As many as there were blocks in flight at once. */
+  const idle: FrameCompressor[] = [];
   return {
     name: 'zstd',
     head(mark) {
@@ -32,18 +34,13 @@ function zstdFormat(level: number): BlockFormat {
     },
     tail: Buffer.alloc(0),
     largestStored: (rawBytes) => rawBytes + (rawBytes >> 8) + 1024,
-    pack: (raw) =>
-      compress(raw, {
-        // Most blocks shrink to less: one pass through the thread pool then, and no large buffer is held by a small result.
-        chunkSize: Math.max(1024, raw.length >> 2),
-        pledgedSrcSize: raw.length,
-        params: {
-          [constants.ZSTD_c_compressionLevel]: level,
-          [constants.ZSTD_c_contentSizeFlag]: 1,
-          // Off by default, and `zstd -d` then prints altered bytes without complaint.
-          [constants.ZSTD_c_checksumFlag]: 1,
-        },
-      }),
+    async pack(raw) {
+      const compressor = idle.pop() ?? new FrameCompressor(level, blockSize);
+      const frame = await compressor.pack(raw);
+      // One that failed is not used again.
+      idle.push(compressor);
+      return frame;
+    },
     unpack: (stored, rawBytes) =>
       decompress(stored, {
         chunkSize: rawBytes + 64,

@@ -3,17 +3,26 @@ import type { Diagnosis } from '@pgsilo/engine';
 import { redact } from '@pgsilo/plugin';
 import type { Invocation } from '../invocation.ts';
 import { withPipeline } from '../open-pipeline.ts';
+import { tryPromises } from '../sink-promises.ts';
 import { fitWidth, formatCount } from '../terminal/format.ts';
 import { printable, printableText } from '../terminal/printable.ts';
 import { wrapText } from '../terminal/wrap.ts';
 
+export interface DoctorOptions {
+  readonly full?: boolean;
+}
+
 /** `pgsilo doctor`: each check as soon as it is known, grouped by what it is about. */
-export async function doctor(invocation: Invocation, file: string): Promise<number> {
-  const { out, json, quiet, style } = invocation;
-  return withPipeline(file, invocation, async (pipeline) => {
+export async function doctor(
+  invocation: Invocation,
+  file: string,
+  { full = false }: DoctorOptions,
+): Promise<number> {
+  const { out, json, quiet, style, signal } = invocation;
+  return withPipeline(file, invocation, async (pipeline, read) => {
     const checks: Diagnosis[] = [];
     let area: string | undefined;
-    for await (const check of diagnose(pipeline, { signal: invocation.signal })) {
+    for await (const check of diagnose(pipeline, { signal, trySink: tryPromises(read, { full }) })) {
       checks.push(check);
       if (json || (quiet && check.status === 'ok')) continue;
       if (check.area !== area)
@@ -50,9 +59,16 @@ function checkText(check: Diagnosis, { style, out }: Invocation): string {
     failed: style.red('failed '),
   };
   const { message, hint } = redacted(check);
+  const { name, promise, reason } = check;
   const width = out.width === undefined ? Infinity : Math.max(20, out.width - indent);
   const wrap = (text: string): string[] => wrapText(printableText(text).trimEnd(), width, 'words');
-  const lines = [...wrap(message), ...(hint === undefined ? [] : wrap(hint).map((line) => style.cyan(line)))];
-  const name = fitWidth(printable(check.name), nameWidth, true);
-  return `  ${marks[check.status]}  ${name}  ${lines.join(`\n${' '.repeat(indent)}`)}\n`;
+  // The names of promises are longer than those of checks.
+  const [label, found] = promise === undefined ? [name, message] : ['broken promise', `${name}: ${message}`];
+  const lines = [
+    ...wrap(found),
+    ...(promise === undefined ? [] : wrap(`promise: ${promise}`)),
+    ...(reason === undefined ? [] : wrap(`reason: ${reason}`)),
+    ...(hint === undefined ? [] : wrap(hint).map((line) => style.cyan(line))),
+  ];
+  return `  ${marks[check.status]}  ${fitWidth(printable(label), nameWidth, true)}  ${lines.join(`\n${' '.repeat(indent)}`)}\n`;
 }

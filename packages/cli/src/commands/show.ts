@@ -35,9 +35,7 @@ export async function show(invocation: Invocation, wanted: Wanted, options: Show
       const held = pin ? { pin: pinDocument(pin) } : {};
       await invocation.out.json({ manifest, sinks, missingFrom, ...held, byHand: commands });
     } else {
-      const restore = ['pgsilo restore', shellWord(file), shellWord(unit), '--backup', entry.backup].join(
-        ' ',
-      );
+      const restore = `pgsilo restore ${restoreWords(file, unit, entry.backup)}`;
       await invocation.out.write(backupText(entry, entry.manifest, invocation));
       await invocation.out.write(`\nRestore it into a new database:\n  ${restore}\n`);
       // Not indented: a here-document ends at a line that is its mark and nothing else.
@@ -46,6 +44,14 @@ export async function show(invocation: Invocation, wanted: Wanted, options: Show
     }
     return 0;
   });
+}
+
+/** Quotes keep a name that begins with a dash from the shell, not from being an option: it stands behind `--`. */
+function restoreWords(file: string, unit: string, backup: string): string {
+  const names = `${shellWord(file)} ${shellWord(unit)}`;
+  return [file, unit].some((name) => name.startsWith('-'))
+    ? `--backup ${backup} -- ${names}`
+    : `${names} --backup ${backup}`;
 }
 
 function backupText(entry: CatalogEntry, manifest: Manifest, { style, out, now }: Invocation): string {

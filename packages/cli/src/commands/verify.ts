@@ -57,7 +57,10 @@ export async function verifyBackups(
   });
 }
 
-function reportDocument(pipeline: string, { status, level, checked, missing }: VerifyReport): object {
+function reportDocument(
+  pipeline: string,
+  { status, level, checked, missing, records }: VerifyReport,
+): object {
   return {
     pipeline,
     status,
@@ -67,6 +70,7 @@ function reportDocument(pipeline: string, { status, level, checked, missing }: V
       ...(error ? { error: errorDocument(error) } : {}),
     })),
     missing: missing.map(({ error, ...rest }) => ({ ...rest, error: errorDocument(error) })),
+    records: records.map(({ error, ...rest }) => ({ ...rest, error: errorDocument(error) })),
   };
 }
 
@@ -74,12 +78,20 @@ function reportText(report: VerifyReport, took: number, { style, out }: Invocati
   const bad = [...report.checked, ...report.missing].flatMap(({ unit, backup, sink, error }) =>
     error ? [[{ text: printable(unit), colour: style.red }, backup, printable(sink), errorCell(error)]] : [],
   );
-  const table = bad.length === 0 ? '' : `${renderTable(columns, bad, { style, width: out.width })}\n`;
+  const records = report.records.map(({ key, sink, error }) => [
+    { text: printable(key), colour: style.red },
+    '',
+    printable(sink),
+    errorCell(error),
+  ]);
+  const rows = [...bad, ...records];
+  const table = rows.length === 0 ? '' : `${renderTable(columns, rows, { style, width: out.width })}\n`;
   const bytes = formatBytes(report.checked.reduce((total, each) => total + each.bytes, 0));
   const good = report.checked.filter(({ status }) => status === 'ok').length;
   const verdict = report.status === 'ok' ? style.green('ok') : style.red('failed');
   const parts = [`${formatCount(good, 'backup')} whole`];
   if (bad.length > 0) parts.push(style.red(`${formatCount(bad.length, 'backup')} not`));
+  if (records.length > 0) parts.push(style.red(`${formatCount(records.length, 'record')} not`));
   const how = `${bytes} read at level ${report.level} in ${formatDuration(took)}`;
   return `${table}${verdict}  ${parts.join(', ')}, ${how}\n`;
 }

@@ -1,4 +1,5 @@
 import type { Body } from '@pgsilo/plugin';
+import { BlockWalker } from './block-walker.ts';
 import { invalidArchive } from './invalid.ts';
 import { TocParser } from './toc-parser.ts';
 import type { Toc, TocEntry } from './toc.ts';
@@ -14,8 +15,9 @@ export interface ObservedArchive {
 }
 
 /**
- * Reads an archive's table of contents while its bytes pass through; after it, bytes are only handed on.
- * A body that is no archive throws `source.archive-invalid` out of `body` too, so that nothing stores it as one.
+ * Reads an archive's table of contents while its bytes pass through, and follows its blocks of data to the last: what runs pg_dump somewhere else (ssh, kubectl)
+ * may lose the end of its output and still exit with 0. Rows are not looked at; blocks go by at gigabytes in a second.
+ * A body that is no whole archive throws `source.archive-invalid` out of `body` too, so that nothing stores it as one.
  * @param keep which entries to keep in memory; by default those that a fingerprint needs.
  */
 export function observeToc(body: Body, keep: (entry: TocEntry) => boolean = isData): ObservedArchive {
@@ -25,16 +27,22 @@ export function observeToc(body: Body, keep: (entry: TocEntry) => boolean = isDa
 
   let started = false;
   async function* pass(): AsyncGenerator<Uint8Array> {
-    let found = false;
+    let walker: BlockWalker | undefined;
     try {
       for await (const chunk of body) {
-        if (!found && parser.push(chunk)) {
-          found = true;
-          resolve(parser.toc!);
+        if (walker) walker.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+        else {
+          const rest = parser.push(chunk);
+          if (rest) {
+            walker = new BlockWalker(parser.intSize, parser.withData, () => false);
+            walker.push(rest);
+            resolve(parser.toc!);
+          }
         }
         yield chunk;
       }
-      if (!found) throw invalidArchive(`it is cut: it ends within ${parser.place}`);
+      if (!walker) throw invalidArchive(`it is cut: it ends within ${parser.place}`);
+      walker.end();
     } catch (error) {
       reject(error);
       throw error;

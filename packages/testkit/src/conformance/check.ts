@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect, isDeepStrictEqual } from 'node:util';
-import { PgsiloError } from '@pgsilo/plugin';
+import { isPgsiloError, abortReason, PgsiloError, throwIfAborted } from '@pgsilo/plugin';
 import type { Context, ErrorCode } from '@pgsilo/plugin';
 
 /** One promise of a contract, tried out. Plain data: runs under any test runner, in `pgsilo doctor`, or by hand. */
@@ -11,6 +11,8 @@ export interface Check<Factory> {
   readonly promise: string;
   /** What goes wrong for a user when it is broken. */
   readonly reason: string;
+  /** `heavy`: sends more than a mebibyte or hundreds of requests, too much for a look at a store that somebody pays for. */
+  readonly cost?: 'heavy';
   /**
    * Rejects when the promise is broken, with a message that says what was seen.
    * Resolves to a sentence when the check does not apply, and why.
@@ -33,7 +35,7 @@ export interface Waivable {
 }
 
 /** What a check says of itself. */
-export type CheckAbout = Pick<Check<never>, 'name' | 'promise' | 'reason'>;
+export type CheckAbout = Pick<Check<never>, 'name' | 'promise' | 'reason' | 'cost'>;
 
 /**
  * Declares a check of one kind of subject: makes the subject, honours its waiver, tries it out, and clears up afterwards, however that ends.
@@ -62,29 +64,51 @@ export function declareCheck<Subject extends Waivable, Prepared>(
 /** A check that hangs is a failure. Milliseconds. */
 export const checkDeadline = 120_000;
 
-/** Runs the checks one after another. */
+/** How long a check that was interrupted or hangs may take to undo what it did. Milliseconds. */
+const undoDeadline = 30_000;
+
+/** Runs the checks one after another. Throws the reason when the context's signal is aborted, after what ran then has been undone. */
 export async function* runChecks<Factory>(
   checks: readonly Check<Factory>[],
   factory: Factory,
   context: Context,
 ): AsyncGenerator<CheckOutcome> {
-  for (const check of checks) yield await runCheck(check, factory, context);
+  for (const check of checks) {
+    const outcome = await runCheck(check, factory, context);
+    throwIfAborted(context.signal);
+    yield outcome;
+  }
 }
 
-/** Runs one check; never rejects. */
+/** Runs one check; never rejects. Its calls are aborted when it hangs, and when the context's signal is; what it stored is removed in either case. */
 export async function runCheck<Factory>(
   check: Check<Factory>,
   factory: Factory,
   context: Context,
 ): Promise<CheckOutcome> {
+  const { context: own, abort } = abortable(context);
+  // Begun after the deadline's timer, so that checks which count what is open do not count it.
+  const run = Promise.resolve().then(() => check.run(factory, own));
   try {
-    // Begun after the deadline's timer, so that checks which count what is open do not count it.
-    const run = Promise.resolve().then(() => check.run(factory, context));
-    const waiver = await within(checkDeadline, `the check "${check.name}"`, run);
+    const waiver = await within(checkDeadline, `the check "${check.name}"`, orAborted(run, context.signal));
     if (typeof waiver === 'string') return { name: check.name, status: 'waived', message: waiver };
     return { name: check.name, status: 'passed' };
   } catch (error) {
+    abort();
+    await settle(within(undoDeadline, 'undoing', run));
     return { name: check.name, status: 'failed', message: messageOf(error), error };
+  }
+}
+
+async function orAborted<T>(call: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const stop = (): void => aborted.reject(abortReason(signal));
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  try {
+    return await Promise.race([call, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', stop);
   }
 }
 
@@ -110,7 +134,7 @@ export async function mustReject(
   const outcome = await settle(call);
   if ('value' in outcome) return broken(`${doing} must throw ${code}, but it succeeded`);
   const { error } = outcome;
-  if (!(error instanceof PgsiloError))
+  if (!isPgsiloError(error))
     return broken(`${doing} must throw a PgsiloError ${code}, but threw ${short(error)}`, error);
   if (error.code !== code)
     return broken(`${doing} must throw ${code}, but threw ${error.code}: ${error.message}`, error);
@@ -163,6 +187,12 @@ export function abortable(context: Context): { readonly context: Context; abort(
       return reason;
     },
   };
+}
+
+/** The same context for undoing what a check did: an abort does not reach it, and it does not wait for ever. */
+export function undoing(context: Context): Context {
+  const signal = AbortSignal.timeout(undoDeadline);
+  return { ...context, signal, scratch: (bytes) => context.scratch(bytes) };
 }
 
 function short(value: unknown): string {

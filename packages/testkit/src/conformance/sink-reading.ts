@@ -85,6 +85,7 @@ export const sinkReadingChecks: readonly SinkCheck[] = [
       name: 'slow reader',
       promise: 'A reader that pauses holds up the store; what it has not read is not gathered in memory.',
       reason: 'A restore of a large database would take as much memory as the database.',
+      cost: 'heavy',
     },
     async ({ sink, prefix, context }) => {
       const key = `${prefix}large`;
@@ -120,6 +121,7 @@ export const sinkReadingChecks: readonly SinkCheck[] = [
       name: 'early stop of a read',
       promise: 'When a reader stops early, what get opened is closed.',
       reason: 'Files and connections would run out while many backups are verified.',
+      cost: 'heavy',
     },
     async ({ sink, prefix, context }) => {
       const key = `${prefix}large`;

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Context, ObjectInfo, Sink, SinkTraits } from '@pgsilo/plugin';
-import { declareCheck } from './check.ts';
+import { declareCheck, undoing } from './check.ts';
 import type { Check, CheckAbout, Waivable } from './check.ts';
 
 /** A sink to be checked. */
@@ -9,7 +9,9 @@ export interface SinkSubject extends Waivable {
   readonly traits: SinkTraits;
   /** All keys of the checks begin with it; empty or ending in `/`. */
   readonly prefix?: string;
-  /** Values that must never be seen; they stand in the options that the sink was made from. */
+  /** The store holds more than what the checks put there, and others write to it: nothing outside the prefix is listed. */
+  readonly shared?: boolean;
+  /** Values that must never be seen; they stand in the options that the sink was made from. Empty: there are none in them. */
   readonly secrets?: readonly string[];
   /** How many keys the store gives at a time; a listing of a few more is checked. 1,000 unless told. */
   readonly keysPerPage?: number;
@@ -44,7 +46,12 @@ export function sinkCheck(
     tryOut,
     async ({ sink, prefix, context, dispose }) => {
       // Whether removing and closing work is what other checks say.
-      await quietly(async () => sink.remove(await keysUnder(sink, prefix, context), context));
+      const own = undoing(context);
+      await quietly(async () => {
+        // A sink that lists more than it is asked for must not lose a user's backups by it.
+        const keys = (await keysUnder(sink, prefix, own)).filter((key) => key.startsWith(prefix));
+        await sink.remove(keys, own);
+      });
       await quietly(async () => sink.close());
       await quietly(async () => dispose?.());
     },

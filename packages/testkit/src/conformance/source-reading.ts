@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { PgsiloError } from '@pgsilo/plugin';
+import { isPgsiloError } from '@pgsilo/plugin';
 import type { ReadContext, SourceItem } from '@pgsilo/plugin';
 import { collect, sha256Of } from '../bodies.ts';
 import { abortable, broken, mustEqual, mustReject, settle, within } from './check.ts';
@@ -111,7 +111,7 @@ export const sourceReadingChecks: readonly SourceCheck[] = [
         const outcome = await within(60_000, 'reading after its producer was killed', settle(readOn(half)));
         if ('value' in outcome)
           return broken(`the producer of ${name} was killed, and reading ended as if all were well`);
-        if (!(outcome.error instanceof PgsiloError))
+        if (!isPgsiloError(outcome.error))
           broken('reading after its producer was killed must throw a PgsiloError', outcome.error);
         return undefined;
       } finally {

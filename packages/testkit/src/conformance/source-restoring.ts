@@ -1,4 +1,4 @@
-import { PgsiloError } from '@pgsilo/plugin';
+import { isPgsiloError } from '@pgsilo/plugin';
 import { broken, mustEqual, mustReject, settle } from './check.ts';
 import { backUp, cutShort, damaged, requestOf, restore } from './source-backup.ts';
 import { sourceCheck } from './source-subject.ts';
@@ -63,7 +63,7 @@ export const sourceRestoringChecks: readonly SourceCheck[] = [
       if ('value' in outcome) broken(`a restore to ${JSON.stringify(target)}, which exists, was not refused`);
       const { error } = outcome;
       const fine = ['restore.target-exists', 'restore.target-not-empty'];
-      if (!(error instanceof PgsiloError && fine.includes(error.code)))
+      if (!(isPgsiloError(error) && fine.includes(error.code)))
         broken(
           `a restore to a name that is taken must throw ${fine.join(' or ')}, but threw ${String(error)}`,
           error,

@@ -1,9 +1,9 @@
-import { PgsiloError, redact, throwIfAborted } from '@pgsilo/plugin';
+import { isPgsiloError, PgsiloError, redact, throwIfAborted } from '@pgsilo/plugin';
 import type { Context, ErrorCode } from '@pgsilo/plugin';
 
 /**
  * Which code an error of the store gets. To be filled in: the engine decides by the code alone what is tried again (`sink.unreachable`) and what is not
- * (`sink.denied`, `sink.full`, `sink.not-found`, `sink.exists`, `sink.corrupt`).
+ * (`sink.denied`, `sink.missing`, `sink.full`, `sink.too-large`, `sink.not-found`, `sink.exists`, `sink.corrupt`).
  */
 function codeOf(_error: unknown): ErrorCode {
   return 'sink.failed';
@@ -11,7 +11,7 @@ function codeOf(_error: unknown): ErrorCode {
 
 /** Gives an error of the store its code; `doing` says what was tried, with the key. */
 export function translate(error: unknown, doing: string): PgsiloError {
-  if (error instanceof PgsiloError) return error;
+  if (isPgsiloError(error)) return error;
   const reason = redact(error instanceof Error ? error.message : String(error));
   return new PgsiloError(codeOf(error), `cannot ${doing}: ${reason}`, {
     cause: error,

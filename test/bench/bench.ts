@@ -1,0 +1,22 @@
+// Benchmarks against what users would run instead: `npm run bench -- fleet`. They print figures and fail only when something does not run.
+import { parseArgs } from 'node:util';
+import { benchFleet } from './fleet.ts';
+import { benchMemory } from './memory.ts';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: 'string', default: '3' }, tenants: { type: 'string', default: '40' } },
+});
+const benchmarks: Record<string, () => Promise<void>> = {
+  fleet: () => benchFleet({ rounds: Number(values.rounds), tenants: Number(values.tenants) }),
+  memory: benchMemory,
+};
+const [name = ''] = positionals;
+const benchmark = benchmarks[name];
+if (benchmark) await benchmark();
+else {
+  process.stderr.write(
+    `Which benchmark? npm run bench -- ${Object.keys(benchmarks).join('|')} [--rounds 3]\n`,
+  );
+  process.exitCode = 2;
+}
