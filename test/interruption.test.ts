@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createFleet, tenants, writePipeline } from './services/fleet.ts';
-import { pgsilo, pgsiloOk, startPgsilo, type CallOptions, type Running } from './services/pgsilo.ts';
+import { pgsiloOk, startPgsilo, type CallOptions, type Running } from './services/pgsilo.ts';
 import { processesWith } from './services/processes.ts';
 import { startServer, until, type TestServer } from './services/server.ts';
 
-describe('a run that meets another one, or its end', () => {
+describe('a run that is ended', () => {
   let server: TestServer;
   let at: CallOptions;
   let file: string;
@@ -128,26 +128,6 @@ describe('a run that meets another one, or its end', () => {
     // The migration still holds its lock: what is gone was ended, it did not finish.
     expect(await server.sessionsOfPgsilo()).toEqual([]);
     expect((await objects(limited)).filter((key) => key.includes('/units/globex/'))).toEqual([]);
-  });
-
-  it('keeps a second run out with 3 and says who runs since when', async () => {
-    await standStill(file);
-    const second = await pgsilo(['backup', file], at);
-    expect(second.exit).toBe(3);
-    expect(second.stderr).toContain('run.locked');
-    expect(second.stderr).toMatch(/since \d{4}-\d\d-\d\dT/);
-    expect(second.stderr).toContain('--wait');
-  });
-
-  it('waits for the other run with --wait', async () => {
-    const first = await standStill(file);
-    const second = startPgsilo(['backup', file, '--wait', '60s', '--only', 'acme', '--json'], at);
-    await until('the second run says that it waits', () => second.said().includes('waiting for another run'));
-    await open.migration!.query('ROLLBACK');
-    expect((await first.result).exit).toBe(0);
-    const result = await second.result;
-    expect(result.exit).toBe(0);
-    expect(result.json<any>()['runs'][0].report.status).toBe('ok');
   });
 
   it('is cleaned up after SIGKILL by the next run', async () => {

@@ -36,6 +36,7 @@ export function cleanEnvironment(more: CallOptions['env'] = {}): Record<string, 
 
 /** A call that goes on. */
 export interface Running {
+  readonly pid: number;
   /** How it ended; never rejects because of its exit status. */
   readonly result: Promise<Ended>;
   kill(signal: NodeJS.Signals): void;
@@ -55,7 +56,12 @@ export function startPgsilo(parameters: readonly string[], { cwd, env }: CallOpt
   });
   let said = '';
   child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  return { result: child.then(toEnded), kill: (signal) => child.kill(signal), said: () => said };
+  return {
+    pid: child.pid!,
+    result: child.then(toEnded),
+    kill: (signal) => child.kill(signal),
+    said: () => said,
+  };
 }
 
 /** Runs `pgsilo` to its end, whatever its exit status. */

@@ -1,0 +1,16 @@
+/** Numbers from 0 to below 1 that look random and are the same for the same seed (mulberry32). */
+export function randomFrom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** A seed for a test: always the same unless PGSILO_TEST_SEED gives another. Belongs into the failure's message. */
+export function testSeed(usual: number): number {
+  const given = process.env['PGSILO_TEST_SEED'];
+  return given === undefined ? usual : Number(given);
+}
