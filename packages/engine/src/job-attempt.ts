@@ -2,15 +2,15 @@ import { PgsiloError, toPgsiloError } from '@pgsilo/plugin';
 import type { Job, Unit, UnitFacts } from '@pgsilo/plugin';
 import { interruptible } from './interrupt.ts';
 import { backupPrefix, manifestKey } from './keys.ts';
+import { LateAnswers } from './late-answers.ts';
 import { currentFormat, writeManifest } from './manifest.ts';
 import type { ManifestArtifact } from './manifest.ts';
-import { putDocument, removeObjects } from './objects.ts';
+import { putDocument } from './objects.ts';
+import { removeLeftovers } from './attempt-leftovers.ts';
 import type { PipelineSink } from './pipeline.ts';
-import type { RunState } from './run-state.ts';
+import { eachLimited } from './pool.ts';
+import { latePuts, type RunState } from './run-state.ts';
 import { storeArtifact } from './store.ts';
-
-/** Milliseconds that the removal of a failed attempt's objects may take; what is left is swept by a later run. */
-const cleanUpTime = 60_000;
 
 /** A unit that was committed in at least one sink. */
 export interface CommittedUnit {
@@ -25,7 +25,8 @@ export interface CommittedUnit {
 
 interface UnitState {
   readonly unit: Unit;
-  readonly artifacts: ManifestArtifact[];
+  /** In the order of the source; undefined: a sink has not answered yet. */
+  readonly artifacts: (ManifestArtifact | undefined)[];
   facts?: UnitFacts;
   /** Sinks that hold every artifact so far. */
   sinks: readonly PipelineSink[];
@@ -40,6 +41,8 @@ export interface AttemptRequest {
   /** Part of the memory budget. */
   readonly share: number;
   readonly onBytes: (count: number) => void;
+  /** Called when the source has given all that it has, and the next job may begin. */
+  readonly onRead: () => void;
 }
 
 /**
@@ -60,10 +63,19 @@ export async function attemptJob(
   const written = new Map<PipelineSink, string[]>(state.sinks.map((sink) => [sink, []]));
   if (state.sinks.length === 0) throw noSinkLeft(state);
   try {
-    await readJob(state, request, units, written);
+    const late = new LateAnswers(state.puts);
+    try {
+      await readJob(state, request, units, written, late);
+      request.onRead();
+    } finally {
+      await late.settle();
+    }
+    late.throwFirst();
     for (const unit of units.values()) checkComplete(unit);
     const committed: CommittedUnit[] = [];
-    for (const unit of units.values()) committed.push(await commit(state, request, unit, startedAt));
+    await eachLimited(units.values(), latePuts, async (unit) => {
+      committed.push(await commit(state, request, unit, startedAt));
+    });
     return committed;
   } catch (error) {
     await removeLeftovers(state, written);
@@ -76,8 +88,10 @@ async function readJob(
   request: AttemptRequest,
   units: Map<string, UnitState>,
   written: Map<PipelineSink, string[]>,
+  late: LateAnswers,
 ): Promise<void> {
   const { session, run } = state;
+  const names = new Set<string>();
   const { source } = session.pipeline.source;
   // Half of the job's memory is the source's own: a reader of archives, a splitter.
   const context = { ...session.context(request.share / 2, request.signal), label: request.label };
@@ -97,13 +111,17 @@ async function readJob(
       unit.facts = item.facts;
       continue;
     }
-    if (unit.artifacts.some(({ name }) => name === item.name)) {
+    const name = `${item.unit}\n${item.name}`;
+    if (names.has(name)) {
       throw new PgsiloError(
         'plugin.invalid',
         `the source yielded the artifact ${item.name} of ${JSON.stringify(item.unit)} twice`,
       );
     }
-    const result = await storeArtifact(session, {
+    names.add(name);
+    if (unit.sinks.length === 0) throw firstFailure(state, unit);
+    const place = unit.artifacts.push(undefined) - 1;
+    const { result } = await storeArtifact(session, {
       artifact: item,
       backup: request.backup,
       run,
@@ -112,12 +130,17 @@ async function readJob(
       share: request.share / 2,
       onBytes: request.onBytes,
     });
-    unit.artifacts.push(result.artifact);
-    for (const sink of result.stored)
-      written
-        .get(sink)
-        ?.push(backupPrefix(session.pipeline.name, item.unit, request.backup) + result.artifact.key);
-    for (const { sink, error } of result.failed) dropSink(state, unit, sink, error);
+    await late.add(
+      result.then(({ artifact, stored, failed }) => {
+        unit.artifacts[place] = artifact;
+        for (const sink of stored)
+          written
+            .get(sink)
+            ?.push(backupPrefix(session.pipeline.name, item.unit, request.backup) + artifact.key);
+        for (const { sink, error } of failed) dropSink(state, unit, sink, error);
+      }),
+    );
+    late.throwFirst();
   }
 }
 
@@ -126,6 +149,12 @@ function checkComplete(unit: UnitState): void {
   if (!unit.facts) throw new PgsiloError('plugin.invalid', `the source ended without the facts of ${name}`);
   if (unit.artifacts.length === 0)
     throw new PgsiloError('source.incomplete', `the source ended without an artifact of ${name}`);
+  if (unit.artifacts.includes(undefined))
+    throw new PgsiloError('internal', `an artifact of ${name} was not answered for by any sink`);
+}
+
+function artifactsOf({ artifacts }: UnitState): readonly ManifestArtifact[] {
+  return artifacts.filter((artifact) => artifact !== undefined);
 }
 
 async function commit(
@@ -158,7 +187,7 @@ async function commit(
     ...(facts.lsn === undefined ? {} : { lsn: facts.lsn }),
     requires: [...(facts.requires ?? [])],
     about: facts.about ?? {},
-    artifacts: unit.artifacts,
+    artifacts: artifactsOf(unit),
   });
   const key = manifestKey(pipeline.name, unit.unit.name, request.backup);
   await Promise.all(
@@ -170,9 +199,9 @@ async function commit(
       }
     }),
   );
-  if (unit.sinks.length === 0) throw [...unit.failed.values()][0] ?? noSinkLeft(state);
+  if (unit.sinks.length === 0) throw firstFailure(state, unit);
   const sum = (read: (artifact: ManifestArtifact) => number): number =>
-    unit.artifacts.reduce((total, artifact) => total + read(artifact), 0);
+    artifactsOf(unit).reduce((total, artifact) => total + read(artifact), 0);
   return {
     unit: unit.unit,
     backup: request.backup,
@@ -190,29 +219,12 @@ function dropSink(state: RunState, unit: UnitState, sink: PipelineSink, error: P
   state.sinkFailed(sink, error, unit.unit.name);
 }
 
+function firstFailure(state: RunState, unit: UnitState): PgsiloError {
+  return [...unit.failed.values()][0] ?? noSinkLeft(state);
+}
+
 function noSinkLeft(state: RunState): PgsiloError {
   const [first] = state.session.pipeline.sinks;
   const cause = first ? state.droppedBecause(first) : undefined;
   return cause ?? new PgsiloError('sink.failed', 'no sink is left to write to');
-}
-
-/** Removes what a failed attempt stored. Manifests first, in case one of several units had its manifest already. */
-async function removeLeftovers(state: RunState, written: Map<PipelineSink, string[]>): Promise<void> {
-  const { log } = state.session.pipeline;
-  await Promise.all(
-    [...written].map(async ([sink, keys]) => {
-      try {
-        const manifests = [
-          ...new Set(keys.map((key) => `${key.slice(0, key.lastIndexOf('/'))}/manifest.json`)),
-        ];
-        await removeObjects(state.session, sink, manifests, AbortSignal.timeout(cleanUpTime));
-        await removeObjects(state.session, sink, keys, AbortSignal.timeout(cleanUpTime));
-      } catch (error) {
-        log.warn('what a failed attempt had stored was not removed; a later run sweeps it', {
-          sink: sink.name,
-          error: String(error),
-        });
-      }
-    }),
-  );
 }

@@ -16,6 +16,7 @@ export async function runJob(
   share: number,
 ): Promise<readonly RunUnit[]> {
   const { limits, clock, log } = state.session.pipeline;
+  let slot = await state.reading.take();
   const began = clock.now();
   const progress: JobProgress = {
     id: job.id,
@@ -39,6 +40,7 @@ export async function runJob(
         onBytes: (count) => {
           progress.bytes += count;
         },
+        onRead: slot.release,
       });
       return finish(
         state,
@@ -47,6 +49,8 @@ export async function runJob(
       );
     } catch (thrown) {
       const error = toPgsiloError(thrown);
+      // Others are read while this one waits for its next attempt.
+      slot.release();
       log.debug('attempt failed', { job: job.id, attempt, code: error.code, error: error.message });
       const again =
         error.retryable && attempt < limits.attempts && !state.signal.aborted && state.sinks.length > 0;
@@ -59,8 +63,10 @@ export async function runJob(
         return finish(state, progress, failedLines(job, error, attempt, seconds()));
       }
     } finally {
+      slot.release();
       timeout?.cancel();
     }
+    slot = await state.reading.take();
   }
 }
 

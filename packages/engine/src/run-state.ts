@@ -2,9 +2,13 @@ import { PgsiloError } from '@pgsilo/plugin';
 import type { RunEvent } from './events.ts';
 import type { PipelineSink } from './pipeline.ts';
 import type { EngineSession } from './session.ts';
+import { Slots } from './slots.ts';
 
 /** Codes after which a sink gets nothing more in this run: the next unit would meet the same. */
 const fatalForSink: ReadonlySet<string> = new Set(['sink.denied', 'sink.missing']);
+
+/** Puts of a run whose bodies were read to their end and that may still be waited for at once, beyond those of bodies that flow. */
+export const latePuts = 16;
 
 /** What the jobs of one run share. */
 export class RunState {
@@ -14,9 +18,13 @@ export class RunState {
   readonly signal: AbortSignal;
   readonly labels: Readonly<Record<string, string>>;
   readonly observe: (event: RunEvent) => void;
+  /** Jobs that the source is being read for. */
+  readonly reading: Slots;
+  readonly puts: Slots = new Slots(latePuts);
   readonly #dropped = new Map<PipelineSink, PgsiloError>();
 
   constructor(given: Pick<RunState, 'session' | 'run' | 'signal' | 'labels' | 'observe'>) {
+    this.reading = new Slots(given.session.pipeline.limits.jobs);
     this.session = given.session;
     this.run = given.run;
     this.signal = given.signal;

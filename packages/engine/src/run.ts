@@ -32,6 +32,9 @@ export interface BackupOptions extends Selection {
   readonly observe?: (event: RunEvent) => void;
 }
 
+/** Jobs in flight for each that the source is read for. */
+const jobsForEachSlot = 2;
+
 /** Milliseconds that the last records of an interrupted run may take. */
 const lastWords = 30_000;
 
@@ -86,7 +89,8 @@ async function runLocked(state: RunState, options: BackupOptions, startedAt: Dat
     warnings: plan.warnings,
   });
 
-  const width = Math.min(pipeline.limits.jobs, Math.max(1, jobs.length));
+  // While one job's last objects are being stored and named, the source is already read for another.
+  const width = Math.min(jobsForEachSlot * pipeline.limits.jobs, Math.max(1, jobs.length));
   await eachLimited(
     jobs.map((job, index) => ({ job, index: index + 1 })),
     width,

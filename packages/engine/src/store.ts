@@ -27,11 +27,20 @@ export interface StoreResult {
   readonly failed: readonly { readonly sink: PipelineSink; readonly error: PgsiloError }[];
 }
 
+/** Bytes that one sink may be behind the others. What is left when the body ends stays in memory until the sink has taken it. */
+const mostRoom = 2 * 2 ** 20;
+
+/** An artifact whose body was read to its end. The last bytes may still be on their way. */
+export interface Storing {
+  /** Settles when every sink has answered. Nobody has to listen at once. */
+  readonly result: Promise<StoreResult>;
+}
+
 /**
- * Sends one artifact through the transforms into every sink at once, and proves what arrived.
+ * Sends one artifact through the transforms into every sink at once, and proves what arrived. Resolves as soon as the source has nothing more to give, so that it can go on.
  * Throws what the source or a transform throws. A sink that fails leaves the fan-out and is reported; when the last one leaves, the producer is stopped and the first sink's error thrown.
  */
-export async function storeArtifact(session: EngineSession, request: StoreRequest): Promise<StoreResult> {
+export async function storeArtifact(session: EngineSession, request: StoreRequest): Promise<Storing> {
   const { artifact, sinks, signal } = request;
   const { transforms, name: pipeline } = session.pipeline;
   const stages = transforms.length + sinks.length;
@@ -60,13 +69,13 @@ export async function storeArtifact(session: EngineSession, request: StoreReques
   const fan = fanOut(
     stored.watch(body),
     sinks.length,
-    Math.max(2 ** 16, Math.floor(session.context(share).memory / 4)),
+    Math.min(mostRoom, Math.max(2 ** 16, Math.floor(session.context(share).memory / 4))),
   );
   const pumping = fan.pump().then(
     () => undefined,
     (error: unknown) => ({ error }),
   );
-  const outcomes = await Promise.all(
+  const answers = Promise.all(
     sinks.map(async (sink, index) => {
       const branch = fan.branches[index]!;
       try {
@@ -85,8 +94,36 @@ export async function storeArtifact(session: EngineSession, request: StoreReques
     }),
   );
   const broken = await pumping;
-  if (broken) throw toPgsiloError(broken.error, 'internal');
+  if (broken) {
+    // They end by the same error; nothing of the artifact is touched any more when this throws.
+    await answers;
+    throw toPgsiloError(broken.error, 'internal');
+  }
+  const result = answers.then((outcomes) => judge(request, fullKey, { used, key, raw, stored }, outcomes));
+  result.catch(() => undefined);
+  // The last reader left before the end: there is nothing to go on with.
+  if (!stored.ended) await result;
+  return { result };
+}
 
+/** What one put came to. */
+type Outcome =
+  | { readonly sink: PipelineSink; readonly bytes: number }
+  | { readonly sink: PipelineSink; readonly error: unknown };
+
+interface Sent {
+  readonly used: ManifestArtifact['transforms'];
+  readonly key: string;
+  readonly raw: Meter;
+  readonly stored: Meter;
+}
+
+function judge(
+  { artifact, sinks }: StoreRequest,
+  fullKey: string,
+  { used, key, raw, stored }: Sent,
+  outcomes: readonly Outcome[],
+): StoreResult {
   const failed = outcomes.flatMap((outcome) =>
     'error' in outcome ? [{ sink: outcome.sink, error: toPgsiloError(outcome.error, 'sink.failed') }] : [],
   );
