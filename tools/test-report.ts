@@ -57,9 +57,15 @@ export async function readVitestReport(file: string, root: string): Promise<Test
   return { tests, brokenFiles: broken.map(({ name }) => relative(root, name)) };
 }
 
-/** The list of what may never be skipped: test files, or `file > suite` and `file > suite > test` within them. */
-export async function readMustRun(file: string): Promise<readonly string[]> {
-  return z.array(z.string()).parse(JSON.parse(await readFile(file, 'utf8')));
+/** What may never be skipped: a test file, `file > suite` or `file > suite > test`; or one test among them that is skipped for a reason. */
+export type MustRun = z.infer<typeof mustRunForm>[number];
+
+const mustRunForm = z.array(
+  z.union([z.string(), z.strictObject({ skips: z.string(), because: z.string() })]),
+);
+
+export async function readMustRun(file: string): Promise<readonly MustRun[]> {
+  return mustRunForm.parse(JSON.parse(await readFile(file, 'utf8')));
 }
 
 /**
@@ -69,7 +75,7 @@ export async function readMustRun(file: string): Promise<readonly string[]> {
 export function judge(
   report: TestReport | undefined,
   vitestStatus: number,
-  mustRun: readonly string[],
+  mustRun: readonly MustRun[],
   filters: readonly string[],
 ): Verdict {
   const { tests, brokenFiles } = report ?? { tests: [], brokenFiles: [] };
@@ -79,7 +85,10 @@ export function judge(
   if (report === undefined) problems.push('vitest left no report');
   else if (of('passed').length + of('failed').length === 0) problems.push('no test ran');
   if (!filters.some((filter) => filter.startsWith('-'))) {
-    problems.push(...mustRun.flatMap((entry) => missed(entry, tests, filters.length > 0)));
+    const excused = new Set(mustRun.flatMap((entry) => (typeof entry === 'string' ? [] : [entry.skips])));
+    const judged = tests.filter(({ file, name }) => !excused.has(`${file} > ${name}`));
+    const entries = mustRun.filter((entry) => typeof entry === 'string');
+    problems.push(...entries.flatMap((entry) => missed(entry, judged, filters.length > 0)));
   }
   const failed = of('failed').length + problems.length;
   // Such as an error that no test waited for, or a worker that died.

@@ -36,6 +36,13 @@ test.each([
   expect(judge(tests, 0, ['a', 'a > suite', 'a > suite > x', 'b > y'], [])).toMatchObject({ failed: 0 });
 });
 
+test('a skip that has a reason is none', () => {
+  const tests = report(['b', 'suite > y', 'passed'], ['b', 'suite > z', 'skipped']);
+  const excused = { skips: 'b > suite > z', because: 'it does not apply' };
+  expect(judge(tests, 0, ['b', excused], []).problems).toEqual([]);
+  expect(judge(tests, 0, ['b', { ...excused, skips: 'b > suite' }], []).problems).not.toEqual([]);
+});
+
 test('a filter holds only what it selected against the must-run list', () => {
   const tests = report(['a', 'x', 'passed'], ['b', 'y', 'skipped']);
   expect(judge(tests, 0, ['a', 'b', 'c'], ['a', 'b']).problems).toEqual(['must run, but was skipped: b (y)']);

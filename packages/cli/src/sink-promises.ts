@@ -5,7 +5,7 @@ import type { Pipeline as PipelineFile } from '@pgsilo/pipeline-file';
 import { formatCount } from './terminal/format.ts';
 
 /** Size of the bodies that are large among the quick checks, in bytes. */
-const quickBytes = 2 ** 20;
+const quickBytes = 2 ** 18;
 /** What stands in the options and is shorter may stand elsewhere too, by accident. */
 const shortestSecret = 8;
 

@@ -77,14 +77,14 @@ export interface GatedBody {
   open(): void;
 }
 
-export function gatedBody(before: Uint8Array, after: Uint8Array): GatedBody {
+export function gatedBody(before: Uint8Array | Body, after: Uint8Array | Body): GatedBody {
   const gate = Promise.withResolvers<void>();
   const reached = Promise.withResolvers<void>();
   async function* body(): Body {
-    yield before;
+    yield* before instanceof Uint8Array ? bodyOf(before) : before;
     reached.resolve();
     await gate.promise;
-    yield after;
+    yield* after instanceof Uint8Array ? bodyOf(after) : after;
   }
   return { body: body(), reached: reached.promise, open: () => gate.resolve() };
 }

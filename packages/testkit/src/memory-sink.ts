@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { abortReason, PgsiloError, throwIfAborted } from '@pgsilo/plugin';
 import type { Body, ByteRange, Context, ObjectInfo, Sink, SinkTraits } from '@pgsilo/plugin';
 
@@ -29,7 +30,7 @@ export function memorySink(): MemorySink {
       throwIfAborted(context.signal);
       const taken = new PgsiloError('sink.exists', `there is an object ${key} already`);
       if (objects.has(key)) throw taken;
-      const bytes = Buffer.concat(await gather(body, context.signal));
+      const bytes = Buffer.concat(await gather(body, context));
       if (objects.has(key)) throw taken;
       objects.set(key, { bytes, modified: context.clock.now() });
       return { bytes: bytes.length };
@@ -87,8 +88,9 @@ async function* read(
   }
 }
 
-async function gather(body: Body, signal: AbortSignal): Promise<Uint8Array[]> {
+async function gather(body: Body, { signal, memory }: Context): Promise<Uint8Array[]> {
   const chunks: Uint8Array[] = [];
+  let held = 0;
   const iterator = body[Symbol.asyncIterator]();
   const aborted = Promise.withResolvers<never>();
   aborted.promise.catch(() => {});
@@ -100,6 +102,11 @@ async function gather(body: Body, signal: AbortSignal): Promise<Uint8Array[]> {
       throwIfAborted(signal);
       if (next.done) return chunks;
       chunks.push(Buffer.from(next.value));
+      held += next.value.length;
+      if (held < memory) continue;
+      // Other stores, too, take nothing before the process turns to them.
+      await nextTurn();
+      held = 0;
     }
   } catch (error) {
     if (signal.aborted) void iterator.return?.()?.catch(() => {});

@@ -1,10 +1,24 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { runChecks, sinkChecks } from '../src/conformance/index.ts';
-import type { SinkFactory } from '../src/conformance/index.ts';
-import { memorySinkTraits, testContext } from '../src/index.ts';
-import { brokenSinks, fakeKeysPerPage, fakeLargeBytes, fakeSecret, leaks } from './broken-sinks/index.ts';
+import type { Sink } from '@pgsilo/plugin';
+import { memorySink, memorySinkTraits, testContext } from '../src/index.ts';
+import {
+  brokenSinks,
+  fakeKeysPerPage,
+  fakeLargeBytes,
+  fakeSecret,
+  leaks,
+  partsSink,
+} from './broken-sinks/index.ts';
 
-async function failuresOf(factory: SinkFactory): Promise<string[]> {
+async function failuresOf(make: () => Sink): Promise<string[]> {
+  const factory = async () => ({
+    sink: make(),
+    traits: memorySinkTraits,
+    secrets: [fakeSecret],
+    largeBytes: fakeLargeBytes,
+    keysPerPage: fakeKeysPerPage,
+  });
   const failures: string[] = [];
   for await (const { name, status } of runChecks(sinkChecks, factory, testContext())) {
     if (status === 'failed') failures.push(name);
@@ -21,16 +35,13 @@ describe('a sink that breaks one promise fails that check and no other', () => {
     '%s: %s',
     { timeout: 120_000 },
     async (_does, fails, broken) => {
-      const failures = await failuresOf(async () => ({
-        sink: broken.make(),
-        traits: memorySinkTraits,
-        secrets: [fakeSecret],
-        largeBytes: fakeLargeBytes,
-        keysPerPage: fakeKeysPerPage,
-      }));
-      expect(failures).toEqual([fails]);
+      expect(await failuresOf(() => broken.make())).toEqual([fails]);
     },
   );
+
+  test('the sink with parts that some of them are made of keeps all promises', async () => {
+    expect(await failuresOf(() => partsSink(memorySink()))).toEqual([]);
+  });
 
   test('every check has a fake that fails it', () => {
     const proved = new Set(brokenSinks.map((broken) => broken.fails));

@@ -15,7 +15,10 @@ export interface SinkSubject extends Waivable {
   readonly secrets?: readonly string[];
   /** How many keys the store gives at a time; a listing of a few more is checked. 1,000 unless told. */
   readonly keysPerPage?: number;
-  /** Size of an object that takes several requests, in bytes; 17 MiB unless told. */
+  /**
+   * Size of an object that takes several requests, in bytes; 17 MiB unless told: several parts wherever 5 MiB are the least.
+   * Many checks send it more than once.
+   */
   readonly largeBytes?: number;
   /** Frees what the factory made, after the sink was closed. */
   dispose?(): Promise<void>;
@@ -29,6 +32,39 @@ export type SinkCheck = Check<SinkFactory>;
 export interface SinkUnderCheck extends SinkSubject {
   readonly prefix: string;
   readonly context: Context;
+}
+
+/** A body of `largeBytes` that takes longer to a store is not tried with it; milliseconds. */
+export const uploadDeadline = 60_000;
+
+/** One of the sizes that a promise of `put` is tried with. */
+export interface PutTrial {
+  readonly key: string;
+  readonly bytes: number;
+  readonly context: Context;
+}
+
+/** One request is a way of its own through many stores, and so are many parts: what holds of one says nothing of the other. */
+export function putTrials(subject: SinkUnderCheck): readonly PutTrial[] {
+  const { prefix, context } = subject;
+  const large = largeBytesOf(subject);
+  return [
+    { key: `${prefix}small`, bytes: 20_000, context },
+    { key: `${prefix}large`, bytes: large, context: scarce(context, large) },
+  ];
+}
+
+export function largeBytesOf({ largeBytes = 17 * 1024 * 1024 }: SinkSubject): number {
+  return largeBytes;
+}
+
+/**
+ * So little memory that of a body of so many bytes, once half of it was taken, a quarter must have reached the store: in parts, if the sink sends parts.
+ * No other way of waiting for them works with every store.
+ */
+function scarce(context: Context, bytes: number): Context {
+  const memory = Math.min(context.memory, Math.ceil(bytes / 4));
+  return { ...context, memory, scratch: (wanted) => context.scratch(wanted) };
 }
 
 /** Declares a check whose objects and sink are cleared away afterwards, however it ends. */
