@@ -58,9 +58,9 @@ export async function readVitestReport(file: string, root: string): Promise<Test
 }
 
 /** What may never be skipped: a test file, `file > suite` or `file > suite > test`; or one test among them that is skipped for a reason. */
-export type MustRun = z.infer<typeof mustRunForm>[number];
+export type MustRun = string | { readonly skips: string; readonly because: string };
 
-const mustRunForm = z.array(
+const mustRunForm: z.ZodType<MustRun[]> = z.array(
   z.union([z.string(), z.strictObject({ skips: z.string(), because: z.string() })]),
 );
 
