@@ -6,7 +6,7 @@ import { LateAnswers } from './late-answers.ts';
 import { currentFormat, writeManifest } from './manifest.ts';
 import type { ManifestArtifact } from './manifest.ts';
 import { putDocument } from './objects.ts';
-import { removeLeftovers } from './attempt-leftovers.ts';
+import { ofFailedSinks, removeLeftovers } from './attempt-leftovers.ts';
 import type { PipelineSink } from './pipeline.ts';
 import { eachLimited } from './pool.ts';
 import { latePuts, type RunState } from './run-state.ts';
@@ -72,6 +72,8 @@ export async function attemptJob(
     }
     late.throwFirst();
     for (const unit of units.values()) checkComplete(unit);
+    // No manifest will name it there, and a full disk needs the room.
+    await removeLeftovers(state, ofFailedSinks(state, [...units.values()], written));
     const committed: CommittedUnit[] = [];
     await eachLimited(units.values(), latePuts, async (unit) => {
       committed.push(await commit(state, request, unit, startedAt));

@@ -80,6 +80,19 @@ describe('several sinks', () => {
     },
   );
 
+  it('keep nothing of a unit of which they hold only a part', async () => {
+    const bad = memorySink();
+    const pipeline = fakePipeline(fakeSource(job('a'), job('b')), {
+      good: memorySink(),
+      bad: failingPut(bad, /units\/a\/.*settings/, 'sink.full'),
+    });
+    await backup(pipeline, { signal });
+    const units = [...bad.objects.keys()].filter((key) => key.includes('/units/'));
+    expect(units.filter((key) => key.includes('/units/a/'))).toEqual([]);
+    expect(units.filter((key) => key.includes('/units/b/'))).toHaveLength(3);
+    expect(bad.log.some((line) => /^put .*units\/a\/.*dump/.test(line))).toBe(true);
+  });
+
   it('that are not required fail with a warning and exit 0', async () => {
     const pipeline = fakePipeline(
       fakeSource(job('a')),
