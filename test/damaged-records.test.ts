@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createFleet, tenants, writePipeline } from './services/fleet.ts';
 import { pgsilo, pgsiloOk, type CallOptions, type Ended } from './services/pgsilo.ts';
+import { sealedDocument } from './services/sealed-document.ts';
 import { startServer, type TestServer } from './services/server.ts';
 import { backupsIn, type StoredBackup } from './services/store-folder.ts';
 import { filesIn } from './services/stored.ts';
@@ -63,10 +63,7 @@ function flip(path: string): void {
 
 /** Changes fields of a document and gives it the checksum that docs/format.md asks for. */
 function rewrite(path: string, change: object): void {
-  const blank = '0'.repeat(64);
-  const { checksum: _, ...document } = JSON.parse(readFileSync(path, 'utf8'));
-  const text = `${JSON.stringify({ ...document, ...change, checksum: blank }, null, 2)}\n`;
-  writeFileSync(path, text.replace(blank, createHash('sha256').update(text).digest('hex')));
+  writeFileSync(path, sealedDocument({ ...JSON.parse(readFileSync(path, 'utf8')), ...change }));
 }
 
 describe('the record of a run that was damaged', () => {

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { objectStoreHere } from './services/object-store.ts';
 import { cleanEnvironment } from './services/pgsilo.ts';
 import { processesWith } from './services/processes.ts';
 import { until } from './services/server.ts';
@@ -87,6 +88,13 @@ describe('the demo', () => {
     );
     expect(existsSync(join(folder, 'running.pid')) && isAlive(demo.pid)).toBe(false);
   };
+
+  it('shows an encrypted copy in a bucket where there is an S3 server', async () => {
+    const installed = await objectStoreHere();
+    const { exit, output } = await start().result;
+    expect(output.includes('vigia_granja_from_bucket')).toBe('root' in installed);
+    expect(exit).toBe(0);
+  }, 150_000);
 
   it('backs up, loses, restores and compares; its five commands work; nothing runs afterwards', async () => {
     const demo = start();

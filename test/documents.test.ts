@@ -49,11 +49,11 @@ describe('the documents', () => {
     let count = 0;
     for (const { name, text } of pages) {
       for (const line of commandsIn(text)) {
-        const [, command = '', rest = ''] = /^pgsilo (\S+)(.*)$/.exec(line) ?? [];
+        const [, command = '', rest = ''] = /^pgsilo (keys [a-z]+|\S+)(.*)$/.exec(line) ?? [];
         if (command.startsWith('-')) continue;
         count += 1;
         if (!helps.has(command))
-          helps.set(command, (await pgsilo([command, '--help'], { cwd: root })).stdout);
+          helps.set(command, (await pgsilo([...command.split(' '), '--help'], { cwd: root })).stdout);
         const known = new Set(helps.get(command)!.match(/--[a-z][a-z-]*/g));
         const unknown = (rest.match(/(?<=\s)--[a-z][a-z-]*/g) ?? []).filter((option) => !known.has(option));
         if (known.size === 0 || unknown.length > 0) wrong.push(`${name}: ${line}`);

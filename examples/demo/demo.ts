@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { Fleet, type Content } from './fleet.ts';
 import { leaveDemoFolder, makeDemoFolder } from './folder.ts';
+import { offSite, type OffSite } from './off-site.ts';
 import { afterwards, pipelineText } from './script.ts';
 import { paint, Stage } from './stage.ts';
 import { demoTenants } from './tenants.ts';
@@ -13,6 +14,7 @@ import { demoTenants } from './tenants.ts';
 const root = join(import.meta.dirname, '..', '..');
 const damaged = demoTenants.find(({ unit }) => unit === 'boreal')!;
 const dropped = demoTenants.find(({ unit }) => unit === 'granja')!;
+/** Without the copy elsewhere. */
 const steps = 9;
 
 const { values: options } = parseArgs({
@@ -33,6 +35,7 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 }
 
 let server: ThrowawayPostgres | undefined;
+let elsewhere: OffSite | undefined;
 let folder: string | undefined;
 try {
   folder = makeDemoFolder(options.folder);
@@ -43,13 +46,15 @@ try {
   const reason = signal.aborted ? (signal.reason as Error) : (error as Error);
   process.stderr.write(`\n${paint('red', signal.aborted ? 'stopped' : 'failed')}  ${reason.message}\n`);
 } finally {
+  await elsewhere?.stop();
   await server?.stop();
   if (folder) leaveDemoFolder(folder);
 }
 
 async function perform(folder: string): Promise<void> {
   const { signal } = interruption;
-  const stage = new Stage(folder, steps, signal);
+  elsewhere = await offSite(folder);
+  const stage = new Stage(folder, elsewhere ? steps + 1 : steps, signal);
   const fleet = await setUp(stage, folder);
 
   stage.step('A pipeline file says what is backed up, how, and where to');
@@ -74,6 +79,8 @@ async function perform(folder: string): Promise<void> {
 
   stage.step('Is it whole? Every byte is read back, every archive to its end');
   await stage.pgsilo('verify', 'vigia.yaml', '--level', 'decode');
+
+  if (elsewhere) await copyElsewhere(stage, elsewhere);
 
   stage.step('Two accidents');
   const lost = await fleet.deleteWithoutWhere(damaged.database, 'ocorrencias');
@@ -101,6 +108,16 @@ async function perform(folder: string): Promise<void> {
   const near = relative(process.cwd(), folder);
   stage.say(afterwards(near.startsWith('..') ? folder : near || '.', folder, options.keep));
   if (options.keep) await keep(stage);
+}
+
+/** The rest of the demo restores from the disk; this shows that the bucket alone would do. */
+async function copyElsewhere(stage: Stage, { file, text, secret }: OffSite): Promise<void> {
+  stage.step('A copy elsewhere: encrypted here, in a bucket of a real S3 server on this machine');
+  stage.say(paint('dim', text.trimEnd()));
+  stage.use(secret);
+  await stage.pgsilo('backup', file);
+  await stage.pgsilo('verify', file, '--level', 'decode', dropped.unit);
+  await stage.pgsilo('restore', file, dropped.unit, '--to', `${dropped.database}_from_bucket`);
 }
 
 async function setUp(stage: Stage, folder: string): Promise<Fleet> {

@@ -17,6 +17,7 @@ export class Stage {
   readonly #signal: AbortSignal;
   readonly #steps: number;
   #step = 0;
+  #variables: Readonly<Record<string, string>> = {};
 
   constructor(folder: string, steps: number, signal: AbortSignal) {
     this.#folder = folder;
@@ -43,12 +44,21 @@ export class Stage {
     this.say(`${paint('green', '✓')} ${text}`);
   }
 
+  /** Variables for the commands that follow. */
+  use(variables: Readonly<Record<string, string>>): void {
+    this.#variables = variables;
+  }
+
   /** Runs `pgsilo` with the demo's own terminal, so that it looks as it would. Throws when it does not end with 0. */
   async pgsilo(...parameters: readonly string[]): Promise<void> {
     this.#signal.throwIfAborted();
     const line = `pgsilo ${parameters.join(' ')}`;
     this.say(paint('bold', `$ ${line}`));
-    const env = { ...process.env, PATH: `${binFolder}${delimiter}${process.env['PATH'] ?? ''}` };
+    const env = {
+      ...process.env,
+      ...this.#variables,
+      PATH: `${binFolder}${delimiter}${process.env['PATH'] ?? ''}`,
+    };
     const child = spawn('pgsilo', parameters, {
       cwd: this.#folder,
       env,

@@ -1,15 +1,24 @@
 // Benchmarks against what users would run instead: `npm run bench -- fleet`. They print figures and fail only when something does not run.
 import { parseArgs } from 'node:util';
+import { benchCatalog } from './catalog.ts';
 import { benchFleet } from './fleet.ts';
+import { benchGpg } from './gpg.ts';
 import { benchMemory } from './memory.ts';
+import { benchSinks } from './sinks.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: 'string', default: '3' }, tenants: { type: 'string', default: '40' } },
+  options: {
+    rounds: { type: 'string', default: '3' },
+    tenants: { type: 'string', default: '40' },
+  },
 });
 const benchmarks: Record<string, () => Promise<void>> = {
   fleet: () => benchFleet({ rounds: Number(values.rounds), tenants: Number(values.tenants) }),
   memory: benchMemory,
+  catalog: benchCatalog,
+  gpg: () => benchGpg({ rounds: Number(values.rounds) }),
+  sinks: () => benchSinks({ rounds: Number(values.rounds) }),
 };
 const [name = ''] = positionals;
 const benchmark = benchmarks[name];

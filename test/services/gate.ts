@@ -15,10 +15,11 @@ export interface Gate {
 
 const plugin = join(import.meta.dirname, '..', 'fixtures', 'hold.ts');
 
-export function gateFor(server: TestServer, unit: string, name: string): Gate {
+/** @param after how many bytes of the dump pass before. */
+export function gateFor(server: TestServer, unit: string, name: string, after = 0): Gate {
   const folder = join(server.folder, `gate-${name}`);
   return {
-    transform: `"${plugin}"\n    unit: ${unit}\n    gate: "${folder}"\n  - use: zstd`,
+    transform: `"${plugin}"\n    unit: ${unit}\n    gate: "${folder}"\n    after: ${after}\n  - use: zstd`,
     held: () =>
       until(`the dump of ${unit} is half done`, () => existsSync(join(folder, 'held')), 60).then(
         () => undefined,

@@ -4,18 +4,20 @@ import { until, type TestServer } from './server.ts';
 
 /** What `pgsilo` is just doing when it is killed. */
 export interface Moment {
-  /** Gives an object its name; writes a piece of one, of which half arrives; prints a line; sends a statement to a server. */
-  readonly does: 'publishes' | 'writes' | 'says' | 'sends';
+  /** Gives an object its name; removes one; writes a piece of one, of which half arrives; prints a line; sends a statement to a server. */
+  readonly does: 'publishes' | 'removes' | 'writes' | 'says' | 'sends';
   /** Regular expression of the object's path, the line or the statement. */
   readonly what: string;
   /** The how many-th of these; default the first. */
   readonly nth?: number;
   readonly when?: 'before' | 'after';
+  /** Default SIGKILL. */
+  readonly signal?: 'SIGINT';
 }
 
 const preload = join(import.meta.dirname, '..', 'fixtures', 'dying.ts');
 
-/** Environment of a call of `pgsilo` that is to be killed at this moment. */
+/** Environment of a call of `pgsilo` that is to be killed, or interrupted, at this moment. */
 export function dyingAt(moment: Moment): Record<string, string> {
   return { NODE_OPTIONS: `--import=${preload}`, DIE: JSON.stringify(moment) };
 }

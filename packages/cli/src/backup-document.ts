@@ -3,7 +3,7 @@ import { errorDocument } from './error-text.ts';
 import { formatBytes } from './terminal/format.ts';
 
 /** A backup of the catalog for `--json`. */
-export function backupDocument({ manifest, error, pin, ...entry }: CatalogEntry): object {
+export function backupDocument({ manifest, error, pin, keysDestroyed, ...entry }: CatalogEntry): object {
   return {
     unit: entry.unit,
     backup: entry.backup,
@@ -23,6 +23,7 @@ export function backupDocument({ manifest, error, pin, ...entry }: CatalogEntry)
     sinks: entry.sinks,
     missingFrom: entry.missingFrom,
     ...(pin ? { pin: pinDocument(pin) } : {}),
+    ...(keysDestroyed ? { keysDestroyed: { at: keysDestroyed.at, by: keysDestroyed.reason } } : {}),
     ...(error ? { error: errorDocument(error) } : {}),
   };
 }

@@ -10,8 +10,11 @@ export interface Builtin {
 
 export const builtins: readonly Builtin[] = [
   { kind: 'sink', name: 'azure', package: '@pgsilo/sink-azure' },
+  { kind: 'sink', name: 'gcs', package: '@pgsilo/sink-gcs' },
   { kind: 'sink', name: 'local', package: '@pgsilo/sink-local' },
+  { kind: 'sink', name: 's3', package: '@pgsilo/sink-s3' },
   { kind: 'source', name: 'database-per-tenant', package: '@pgsilo/source-database-per-tenant' },
+  { kind: 'transform', name: 'gpg', package: '@pgsilo/transform-gpg' },
   { kind: 'transform', name: 'gzip', package: '@pgsilo/transform-gzip' },
   { kind: 'transform', name: 'zstd', package: '@pgsilo/transform-zstd' },
 ];

@@ -23,6 +23,8 @@ if (Number.parseInt(process.versions.node, 10) < oldest) {
   // Bodies are memory outside of V8's heap, which is small; V8 would collect all of it each time some 10 MB of them passed.
   // Backing up 1.3 GB this way: 49 full collections rather than 130, and a fifth less processor time.
   setFlagsFromString('--heap-growing-percent=200');
+  const { keepCompiled } = await import('./compile-cache.ts');
+  keepCompiled(process.env);
   const { runCommandLine } = await import('./command-line.ts');
   await runCommandLine(process.argv.slice(2));
 }

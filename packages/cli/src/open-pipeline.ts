@@ -6,6 +6,7 @@ import type { Pipeline as PipelineFile } from '@pgsilo/pipeline-file';
 import type { PluginKind, Setup } from '@pgsilo/plugin';
 import { builtins } from './builtins.ts';
 import type { Invocation } from './invocation.ts';
+import { keptDays } from './kept-days.ts';
 import { MadePlugins } from './made-plugins.ts';
 import { systemClock } from './system-clock.ts';
 import { ownVersion } from './version.ts';
@@ -59,8 +60,20 @@ async function makePipeline(read: PipelineFile, made: MadePlugins, { log }: Invo
     transforms.push({ use: each.use, transform: await makeOne('transform', each, made) });
   const sinks: PipelineSink[] = [];
   for (const each of read.sinks) {
-    const { name, use, required, definition } = each;
-    sinks.push({ name, use, required, sink: await makeOne('sink', each, made), traits: definition.traits });
+    const { name, use, required, retention, accept, bytesPerSecond, definition } = each;
+    const days = keptDays(retention);
+    const sink = await makeOne('sink', each, made, days === undefined ? {} : { keptDays: days });
+    const { traits } = definition;
+    sinks.push({
+      name,
+      use,
+      required,
+      sink,
+      traits,
+      ...(retention ? { retention } : {}),
+      ...(accept ? { accept } : {}),
+      ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
+    });
   }
   return {
     name: read.name,
@@ -86,9 +99,10 @@ async function makeOne<Made extends { close?(): Promise<void> }, Options>(
     readonly placed: (error: unknown) => unknown;
   },
   made: MadePlugins,
+  more: Pick<Setup, 'keptDays'> = {},
 ): Promise<Made> {
   try {
-    return await made.keep(kind, each.use, each.definition.create(each.options, made.setup));
+    return await made.keep(kind, each.use, each.definition.create(each.options, { ...made.setup, ...more }));
   } catch (error) {
     throw each.placed(error);
   }

@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
+import type { CommonOptions, Invocation } from './invocation.ts';
 import { logLevels } from './log-level.ts';
 
 /** Adds the options that every command has. */
@@ -39,4 +40,27 @@ export function count(value: string): number {
 /** The examples of a command's help. */
 export function examples(...lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}\n`;
+}
+
+/** A command whose summary is also the first sentence of its help. */
+export function command(program: Command, usage: string, summary: string): Command {
+  return program
+    .command(usage)
+    .summary(summary)
+    .description(`${capital(summary)}.`);
+}
+
+/** An action of commander that runs `work` with an invocation and the command's arguments. */
+export function act<Arguments extends readonly unknown[]>(
+  work: (invocation: Invocation, ...parameters: Arguments) => Promise<number>,
+): (...parameters: unknown[]) => Promise<void> {
+  return async (...parameters) => {
+    const own = parameters.slice(0, -1) as unknown as Arguments;
+    const { perform } = await import('./perform.ts');
+    await perform(own.at(-1) as CommonOptions, (invocation) => work(invocation, ...own));
+  };
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

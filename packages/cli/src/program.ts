@@ -2,14 +2,16 @@ import { Command } from 'commander';
 import type { BackupOptions } from './commands/backup.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
 import type { ListOptions } from './commands/list.ts';
+import type { CopyCommandOptions } from './commands/copy.ts';
 import type { PinOptions } from './commands/pin.ts';
 import type { PlanOptions } from './commands/plan.ts';
+import type { PruneOptions } from './commands/prune.ts';
 import type { RestoreOptions } from './commands/restore.ts';
 import type { SchemaOptions } from './commands/schema.ts';
 import type { ShowOptions } from './commands/show.ts';
 import type { VerifyOptions } from './commands/verify.ts';
-import type { CommonOptions, Invocation } from './invocation.ts';
-import { choice, collect, commonOptions, count, examples } from './program-options.ts';
+import { addKeysCommands } from './keys-program.ts';
+import { act, choice, collect, command, commonOptions, count, examples } from './program-options.ts';
 import { ownVersion } from './version.ts';
 
 /** The tree of commands. What a command does is imported when it runs. */
@@ -27,9 +29,11 @@ export function createProgram(): Command {
   addPipelineCommands(program);
   addBackupCommands(program);
   addRestoreCommands(program);
+  addKeysCommands(program);
   addPluginCommands(program);
   // After their own options, so that help shows those first.
-  for (const each of program.commands) commonOptions(each);
+  for (const each of program.commands.flatMap((one) => (one.commands.length > 0 ? one.commands : [one])))
+    commonOptions(each);
   return program;
 }
 
@@ -46,7 +50,11 @@ function addPipelineCommands(program: Command): void {
         (await import('./commands/doctor.ts')).doctor(i, file, o),
       ),
     );
-  command(program, 'plan <file>', 'show what a run would do: jobs, units and sinks')
+  command(
+    program,
+    'plan <file>',
+    'show what a run would do: jobs, units and sinks, and what retention would remove',
+  )
     .option('--only <unit>', 'only this unit; may be given again', collect)
     .option('--where <label=value>', 'only units with this label; may be given again', collect)
     .addHelpText('after', examples('pgsilo plan vigia.yaml', 'pgsilo plan vigia.yaml --where plan=demo'))
@@ -75,6 +83,26 @@ function addBackupCommands(program: Command): void {
     .action(
       act(async (i, files: string[], o: BackupOptions) =>
         (await import('./commands/backup.ts')).backupFiles(i, files, o),
+      ),
+    );
+  command(program, 'prune <file>', 'apply retention: remove the backups that no rule keeps; needs no server')
+    .option('--dry-run', 'only show what would be removed, and why')
+    .addHelpText('after', examples('pgsilo prune vigia.yaml --dry-run', 'pgsilo prune vigia.yaml --quiet'))
+    .action(
+      act(async (i, file: string, o: PruneOptions) =>
+        (await import('./commands/prune.ts')).pruneFile(i, file, o),
+      ),
+    );
+  command(program, 'copy <file>', 'fill what one sink lacks from another; needs no server')
+    .requiredOption('--from <sink>', 'the sink that has the backups')
+    .requiredOption('--to <sink>', 'the sink that lacks them')
+    .option('--unit <unit...>', 'only these units')
+    .option('--since <time>', 'only backups that were begun then or later')
+    .option('--dry-run', 'only show what would be copied')
+    .addHelpText('after', examples('pgsilo copy vigia.yaml --from local --to off-site'))
+    .action(
+      act(async (i, file: string, o: CopyCommandOptions) =>
+        (await import('./commands/copy.ts')).copy(i, file, o),
       ),
     );
   command(program, 'pin <file> <unit> <backup>', 'hold one backup: retention keeps it')
@@ -178,13 +206,6 @@ function addPluginCommands(program: Command): void {
     .action(act(async (i, o: SchemaOptions) => (await import('./commands/schema.ts')).schema(i, o)));
 }
 
-function command(program: Command, usage: string, summary: string): Command {
-  return program
-    .command(usage)
-    .summary(summary)
-    .description(`${capital(summary)}.`);
-}
-
 /** A command and its arguments; that each has options need not be said each time. */
 function termOf(each: Command): string {
   const words = each.registeredArguments.map((argument) => {
@@ -195,21 +216,6 @@ function termOf(each: Command): string {
 }
 
 const lastGroup = 'Plugins, editors, help:';
-
-/** An action of commander that runs `work` with an invocation and the command's arguments. */
-function act<Arguments extends readonly unknown[]>(
-  work: (invocation: Invocation, ...parameters: Arguments) => Promise<number>,
-): (...parameters: unknown[]) => Promise<void> {
-  return async (...parameters) => {
-    const own = parameters.slice(0, -1) as unknown as Arguments;
-    const { perform } = await import('./perform.ts');
-    await perform(own.at(-1) as CommonOptions, (invocation) => work(invocation, ...own));
-  };
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
-}
 
 const exitStatuses = `
 Exit status:

@@ -41,7 +41,7 @@ export function runText(report: RunReport, shown: ReadonlySet<string>, { style, 
     ]),
     ...report.units.flatMap(({ unit, sinks, status }) =>
       (status === 'failed' ? [] : sinks)
-        .filter((sink) => sink.status !== 'stored')
+        .filter((sink) => sink.status === 'failed' || sink.status === 'skipped')
         .map((sink) => [
           { text: printable(unit), colour: style.yellow },
           `not in sink ${printable(sink.sink)}: ${sink.error ? errorCell(sink.error) : 'it took no more part in the run'}`,
@@ -67,7 +67,8 @@ export function runText(report: RunReport, shown: ReadonlySet<string>, { style, 
     ...(failed.length > 0 ? [style.red(`${failed.length} failed`)] : []),
     ...(stopped.length > 0 ? [style.red(`${stopped.length} not finished`)] : []),
   ];
-  const sums = `${counts.join(', ')}; ${bytes('bytes')} → ${bytes('storedBytes')} in ${formatDuration(took)}`;
+  const repeated = report.retries > 0 ? `, ${formatCount(report.retries, 'request')} repeated` : '';
+  const sums = `${counts.join(', ')}; ${bytes('bytes')} → ${bytes('storedBytes')} in ${formatDuration(took)}${repeated}`;
   const marks = {
     ok: style.green('ok'),
     partial: style.yellow('partial'),

@@ -1,10 +1,11 @@
 import { PgsiloError, throwIfAborted, toPgsiloError } from '@pgsilo/plugin';
+import { Interned } from './interned.ts';
 import { encodeUnit, manifestKey, parseManifestKey, unitPrefix, unitsPrefix } from './keys.ts';
 import { readManifest } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
 import { getDocument, listObjects } from './objects.ts';
-import { readPins } from './note-store.ts';
-import type { Pin } from './note-store.ts';
+import { readNotes } from './note-store.ts';
+import type { KeysDestroyed, Notes, Pin } from './note-store.ts';
 import type { Pipeline, PipelineSink } from './pipeline.ts';
 import { openSession, withSession } from './session.ts';
 import type { EngineSession } from './session.ts';
@@ -16,12 +17,14 @@ export interface CatalogEntry {
   readonly backup: string;
   /** Names of the sinks that hold it, in the pipeline's order. */
   readonly sinks: readonly string[];
-  /** Names of the other sinks of the pipeline. */
+  /** Names of the other sinks of the pipeline that should have it; those with `accept` take their choice. */
   readonly missingFrom: readonly string[];
   readonly manifest?: Manifest;
   /** Why no manifest could be read. */
   readonly error?: PgsiloError;
   readonly pin?: Pin;
+  /** The keys that it was encrypted with are gone: nobody can read it. */
+  readonly keysDestroyed?: KeysDestroyed;
 }
 
 export type FoundBackup = CatalogEntry & { readonly manifest: Manifest };
@@ -43,10 +46,10 @@ export async function* listBackups(
   const session = openSession(pipeline, options.signal);
   const sinks = sinksNamed(pipeline, options.sink);
   const places = await listPlaces(session, sinks, options.unit);
-  const { held: pins } = await readPins(session, sinks, options.unit);
+  const notes = await readNotes(session, sinks, options.unit);
   for (let start = 0; start < places.length; start += manifestsAtOnce) {
     const batch = places.slice(start, start + manifestsAtOnce);
-    yield* await Promise.all(batch.map((place) => readEntry(session, place, sinks, pins)));
+    yield* await Promise.all(batch.map((place) => readEntry(session, place, sinks, notes)));
   }
 }
 
@@ -70,23 +73,32 @@ export async function listPlaces(
 ): Promise<readonly Place[]> {
   const { name } = session.pipeline;
   const prefix = unit === undefined ? unitsPrefix(name) : unitPrefix(name, unit);
-  const places = new Map<string, { unitKey: string; backup: string; sinks: PipelineSink[] }>();
+  const places = new Map<string, Map<string, Place>>();
+  // Of a hundred thousand places many have the same sinks and the same run: one list and one string for all of those.
+  const strings = new Interned();
+  const also = new Map<readonly PipelineSink[], readonly PipelineSink[]>();
   for (const sink of sinks) {
+    const alone = [sink];
+    also.clear();
     try {
       for await (const { key } of listObjects(session, sink, prefix)) {
         const parsed = parseManifestKey(name, key);
         if (!parsed) continue;
-        const place = `${parsed.unitKey}/${parsed.backup}`;
-        const known = places.get(place);
-        if (known) known.sinks.push(sink);
-        else places.set(place, { ...parsed, sinks: [sink] });
+        const [unitKey, backup] = [strings.get(parsed.unitKey), strings.get(parsed.backup)];
+        let ofUnit = places.get(unitKey);
+        if (!ofUnit) places.set(unitKey, (ofUnit = new Map<string, Place>()));
+        const known = ofUnit.get(backup)?.sinks;
+        if (known && !also.has(known)) also.set(known, [...known, sink]);
+        ofUnit.set(backup, { unitKey, backup, sinks: known ? also.get(known)! : alone });
       }
     } catch (error) {
       throwIfAborted(session.signal);
       throw sinks.length > 1 ? unlistable(sink, error) : error;
     }
   }
-  return [...places.values()].sort((a, b) => compare(b.backup, a.backup) || compare(a.unitKey, b.unitKey));
+  return [...places.values()]
+    .flatMap((ofUnit) => [...ofUnit.values()])
+    .sort((a, b) => compare(b.backup, a.backup) || compare(a.unitKey, b.unitKey));
 }
 
 /** It may hold what the others lack, so it is not passed over: the person decides to go without it. */
@@ -131,14 +143,17 @@ async function readEntry(
   session: EngineSession,
   place: Place,
   sinks: readonly PipelineSink[],
-  pins: ReadonlyMap<string, Pin>,
+  notes: Notes,
 ): Promise<CatalogEntry> {
-  const pin = pins.get(`${place.unitKey}/${place.backup}`);
+  const name = `${place.unitKey}/${place.backup}`;
+  const pin = notes.held.get(name);
+  const keysDestroyed = notes.destroyed.get(name);
   const where = {
     backup: place.backup,
     sinks: place.sinks.map((sink) => sink.name),
-    missingFrom: sinks.filter((sink) => !place.sinks.includes(sink)).map((sink) => sink.name),
+    missingFrom: sinks.filter((sink) => !sink.accept && !place.sinks.includes(sink)).map((sink) => sink.name),
     ...(pin ? { pin } : {}),
+    ...(keysDestroyed ? { keysDestroyed } : {}),
   };
   try {
     const manifest = await readPlace(session, place);
@@ -172,9 +187,9 @@ export async function findBackup(
     const places = await listPlaces(session, sinks, unit);
     const candidates =
       options.backup === undefined ? places : places.filter(({ backup }) => backup === options.backup);
-    const { held: pins } = await readPins(session, sinks, unit);
+    const notes = await readNotes(session, sinks, unit);
     for (const place of candidates) {
-      const entry = await readEntry(session, place, sinks, pins);
+      const entry = await readEntry(session, place, sinks, notes);
       const { manifest } = entry;
       if (!manifest) throw unreadable(pipeline.name, unit, entry);
       if (options.backup === undefined && manifest.status !== 'good') continue;

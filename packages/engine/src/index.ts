@@ -14,11 +14,16 @@ export { closePipeline } from './pipeline.ts';
 export type { Limits, Pipeline, PipelineSink, PipelineSource, PipelineTransform } from './pipeline.ts';
 export { planRun } from './plan-run.ts';
 export type { RunPlan } from './plan-run.ts';
+export { prune } from './prune.ts';
+export type { PruneOptions } from './prune.ts';
+export type { PrunedBackup, PrunedSink, PruneReport } from './prune-report.ts';
 export { prepareRestore } from './restore.ts';
 export type { PreparedRestore, RestoreEvent, RestoreOptions, RestoreReport } from './restore.ts';
 export { backup, exitOf } from './run.ts';
 export type { BackupOptions } from './run.ts';
 export type { Failure, RunReport, RunUnit } from './run-records.ts';
+export type { Reason } from './retention/decide.ts';
+export type { Keeping, LabelRule, Retention, Span } from './retention/policy.ts';
 export type { Selection } from './select-units.ts';
 export type { TrialPlace, TrialResult, TrySink } from './sink-trial.ts';
 export { verify } from './verify.ts';
@@ -30,3 +35,9 @@ export type {
   VerifyOptions,
   VerifyReport,
 } from './verify.ts';
+export { copyBackups } from './copy.ts';
+export type { CopiedBackup, CopyOptions, CopyReport } from './copy.ts';
+export { noteErasure, planErasure, unitKeysOf } from './erasure.ts';
+export type { ErasurePlan, LockedBackup } from './erasure.ts';
+export { findHoldings } from './holdings.ts';
+export type { Holding } from './holdings.ts';

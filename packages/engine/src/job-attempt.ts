@@ -57,7 +57,7 @@ export async function attemptJob(
   const units = new Map<string, UnitState>(
     request.job.units.map((unit) => [
       unit.name,
-      { unit, artifacts: [], sinks: state.sinks, failed: new Map<PipelineSink, PgsiloError>() },
+      { unit, artifacts: [], sinks: state.sinksFor(unit.name), failed: new Map<PipelineSink, PgsiloError>() },
     ]),
   );
   const written = new Map<PipelineSink, string[]>(state.sinks.map((sink) => [sink, []]));

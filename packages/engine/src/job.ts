@@ -102,6 +102,7 @@ function committedLine(state: RunState, unit: CommittedUnit, attempts: number, s
     seconds,
     sinks: state.session.pipeline.sinks.map((sink) => {
       if (unit.stored.includes(sink)) return { sink: sink.name, status: 'stored' as const };
+      if (!state.wants(sink, unit.unit.name)) return { sink: sink.name, status: 'not-due' as const };
       const failure = unit.failed.get(sink);
       if (failure) return { sink: sink.name, status: 'failed' as const, error: failure.toJSON() };
       const because = state.droppedBecause(sink);

@@ -23,67 +23,79 @@ export async function addNote(session: EngineSession, sink: PipelineSink, note: 
 /** Why a backup is held, since when and until when. */
 export type Pin = Pick<Note, 'at' | 'reason' | 'until'>;
 
-export interface Pins {
-  /** Those that hold now, by `<unit key>/<backup>`. */
+/** When the keys of a backup were destroyed, and by whom. */
+export type KeysDestroyed = Pick<Note, 'at' | 'reason'>;
+
+export interface Notes {
+  /** Pins that hold now, by `<unit key>/<backup>`. */
   readonly held: ReadonlyMap<string, Pin>;
+  /** Backups that nobody can read any more, by the same. */
+  readonly destroyed: ReadonlyMap<string, KeysDestroyed>;
   readonly damaged: readonly DamagedRecord[];
 }
 
 interface NewestNote {
+  readonly place: string;
+  readonly about: 'pin' | 'destroyed';
   readonly key: string;
   readonly stamp: string;
   readonly sinks: PipelineSink[];
 }
 
 /**
- * The pins of one unit or of all: the newest note of each backup, when it pins and has not run out.
- * A backup whose newest note no sink gives whole is held: what it said is not known, and what is held by mistake can be let go.
+ * What is noted of one unit's backups or of all. A pin holds when it is the newest note about pins and has not run out.
+ * A backup whose newest note about pins no sink gives whole is held: what it said is not known, and what is held by mistake can be let go.
  */
-export async function readPins(
+export async function readNotes(
   session: EngineSession,
   sinks: readonly PipelineSink[],
   unit?: string,
-): Promise<Pins> {
+): Promise<Notes> {
   const newest = await newestNotes(session, sinks, unit);
   const held = new Map<string, Pin>();
+  const destroyed = new Map<string, KeysDestroyed>();
   const damaged: DamagedRecord[] = [];
   const now = session.pipeline.clock.now();
-  for (const [place, note] of newest) {
-    const found = await readFirst(session, place, note, damaged);
-    if (found.kind !== 'pinned') continue;
-    if (found.until === undefined || new Date(found.until) > now) held.set(place, found);
+  for (const note of newest) {
+    const found = await readFirst(session, note, damaged);
+    if (found?.kind === 'destroyed') destroyed.set(note.place, found);
+    else if (!found && note.about === 'pin') held.set(note.place, unreadable(session, note));
+    else if (found?.kind === 'pinned' && (found.until === undefined || new Date(found.until) > now))
+      held.set(note.place, found);
   }
-  return { held, damaged };
+  return { held, destroyed, damaged };
 }
 
 async function newestNotes(
   session: EngineSession,
   sinks: readonly PipelineSink[],
   unit?: string,
-): Promise<ReadonlyMap<string, NewestNote>> {
+): Promise<Iterable<NewestNote>> {
   const newest = new Map<string, NewestNote>();
   const prefix = notesPrefix(session.pipeline.name);
   const wanted = unit === undefined ? prefix : `${prefix}${encodeUnit(unit)}/`;
   for (const sink of sinks) {
     for await (const { key } of listObjects(session, sink, wanted)) {
       const [unitKey, backup, stamp = ''] = key.slice(prefix.length).split('/');
-      if (!/-(?:un)?pinned\.json$/.test(stamp)) continue;
+      const kind = /-((?:un)?pinned|destroyed)\.json$/.exec(stamp)?.[1];
+      if (kind === undefined) continue;
+      const about = kind === 'destroyed' ? 'destroyed' : 'pin';
       const place = `${unitKey}/${backup}`;
-      const known = newest.get(place);
+      const known = newest.get(`${place} ${about}`);
       if (known?.stamp === stamp) known.sinks.push(sink);
-      else if (known === undefined || known.stamp < stamp) newest.set(place, { key, stamp, sinks: [sink] });
+      else if (known === undefined || known.stamp < stamp)
+        newest.set(`${place} ${about}`, { place, about, key, stamp, sinks: [sink] });
     }
   }
-  return newest;
+  return newest.values();
 }
 
-/** The note from the first sink that gives it whole, else one that holds; every copy that is not whole is added to `damaged`. */
+/** The note from the first sink that gives it whole; every copy that is not whole is added to `damaged`. */
 async function readFirst(
   session: EngineSession,
-  place: string,
-  { key, stamp, sinks }: NewestNote,
+  { place, key, sinks }: NewestNote,
   damaged: DamagedRecord[],
-): Promise<Pin & Pick<Note, 'kind'>> {
+): Promise<Note | undefined> {
   let found: Note | undefined;
   for (const sink of sinks) {
     const bytes = await getDocument(session, sink, key);
@@ -93,10 +105,13 @@ async function readFirst(
       damaged.push({ key, sink: sink.name, error: toPgsiloError(error).toJSON() });
     }
   }
-  if (found) return found;
+  return found;
+}
+
+function unreadable(session: EngineSession, { key, stamp }: NewestNote): Pin {
   const reason = `held because its newest note cannot be read, ${key}; pin or unpin it again`;
   session.pipeline.log.warn('a note cannot be read, and its backup counts as pinned', { key });
-  return { kind: 'pinned', at: timeOf(stamp), reason };
+  return { at: timeOf(stamp), reason };
 }
 
 /** The time in the name of a note, `20261121T020000.123Z-pinned.json`. */

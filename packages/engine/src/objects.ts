@@ -1,5 +1,5 @@
 import { isPgsiloError, PgsiloError, toPgsiloError } from '@pgsilo/plugin';
-import type { Body, ObjectInfo, PutHint } from '@pgsilo/plugin';
+import type { Body, ObjectInfo, PutHint, RetainedObject } from '@pgsilo/plugin';
 import type { EngineSession } from './session.ts';
 import type { PipelineSink } from './pipeline.ts';
 import { backoffDelay, withRetry } from './retry.ts';
@@ -12,20 +12,23 @@ const documentShare = 1 / 32;
 const sinkAttempts = 4;
 const sinkBackoff = 500;
 
-function policy(session: EngineSession, sink: PipelineSink, signal: AbortSignal): RetryPolicy {
+/** How often and how patiently single calls of a sink are repeated. */
+export function sinkPolicy(session: EngineSession, sink: PipelineSink, signal: AbortSignal): RetryPolicy {
   return {
     attempts: sinkAttempts,
     backoff: sinkBackoff,
     clock: session.pipeline.clock,
     signal,
-    onRetry: (error, attempt, delay) =>
+    onRetry: (error, attempt, delay) => {
+      session.retries.count += 1;
       session.pipeline.log.warn('sink call repeated', {
         sink: sink.name,
         code: error.code,
         error: error.message,
         attempt,
         delay,
-      }),
+      });
+    },
   };
 }
 
@@ -40,7 +43,7 @@ export async function putDocument(
 ): Promise<void> {
   const context = session.context(documentShare, signal);
   let repeated = false;
-  await withRetry(policy(session, sink, signal), 'sink.failed', async () => {
+  await withRetry(sinkPolicy(session, sink, signal), 'sink.failed', async () => {
     try {
       const stored = await sink.sink.put(
         key,
@@ -67,7 +70,7 @@ export async function putDocument(
 
 /** A small object, whole. */
 export function getDocument(session: EngineSession, sink: PipelineSink, key: string): Promise<Uint8Array> {
-  return withRetry(policy(session, sink, session.signal), 'sink.failed', () =>
+  return withRetry(sinkPolicy(session, sink, session.signal), 'sink.failed', () =>
     readAll(sink.sink.get(key, undefined, session.context(documentShare)), key),
   );
 }
@@ -121,6 +124,7 @@ export async function* getObject(
       const resumable = read === 0 || (sink.traits.ranges && read < bytes);
       if (!error.retryable || !resumable || failed >= sinkAttempts || session.signal.aborted) throw error;
       const delay = backoffDelay(sinkBackoff, failed);
+      session.retries.count += 1;
       log.warn('read taken up again', { sink: sink.name, key, at: read, code: error.code, delay });
       await clock.sleep(delay, session.signal);
     }
@@ -144,19 +148,21 @@ export async function* listObjects(
     } catch (thrown) {
       const error = toPgsiloError(thrown, 'sink.failed');
       if (begun || !error.retryable || failed >= sinkAttempts || session.signal.aborted) throw error;
+      session.retries.count += 1;
       await session.pipeline.clock.sleep(backoffDelay(sinkBackoff, failed), session.signal);
     }
   }
 }
 
+/** @returns the objects that the store does not give up yet. */
 export async function removeObjects(
   session: EngineSession,
   sink: PipelineSink,
   keys: readonly string[],
   signal: AbortSignal = session.signal,
-): Promise<void> {
-  if (keys.length === 0) return;
-  await withRetry(policy(session, sink, signal), 'sink.failed', () =>
+): Promise<readonly RetainedObject[]> {
+  if (keys.length === 0) return [];
+  return withRetry(sinkPolicy(session, sink, signal), 'sink.failed', () =>
     sink.sink.remove(keys, session.context(documentShare, signal)),
   );
 }

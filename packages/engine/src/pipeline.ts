@@ -1,4 +1,6 @@
 import type { Clock, Logger, Sink, SinkTraits, Source, SourceTraits, Transform } from '@pgsilo/plugin';
+import type { Acceptance } from './acceptance.ts';
+import type { Retention } from './retention/policy.ts';
 
 /** A pipeline whose plugins are made: what all of the engine works on. */
 export interface Pipeline {
@@ -36,6 +38,12 @@ export interface PipelineSink {
   readonly use: string;
   /** When false, its failures are warnings. */
   readonly required: boolean;
+  /** What is kept there; without it everything. */
+  readonly retention?: Retention;
+  /** Which backups it is given; without it all. At least one sink of a pipeline is without it. */
+  readonly accept?: Acceptance;
+  /** How fast artifacts are sent there at most, over all that are under way. */
+  readonly bytesPerSecond?: number;
   readonly sink: Sink;
   readonly traits: SinkTraits;
 }

@@ -35,7 +35,8 @@ export interface RunUnit {
   readonly error?: Failure;
   readonly sinks: readonly {
     readonly sink: string;
-    readonly status: 'stored' | 'failed' | 'skipped';
+    /** `not-due`: it takes one for each period, and has one. */
+    readonly status: 'stored' | 'failed' | 'skipped' | 'not-due';
     readonly error?: Failure;
   }[];
 }
@@ -50,6 +51,8 @@ export interface RunReport {
   readonly status: 'ok' | 'partial' | 'failed' | 'aborted' | 'killed';
   /** True when the run was cut to some units. */
   readonly selected: boolean;
+  /** Single calls of sinks, and requests within them, that were repeated because a store was busy or dropped them. */
+  readonly retries: number;
   readonly units: readonly RunUnit[];
   readonly warnings: readonly string[];
   readonly error?: Failure;
@@ -84,7 +87,7 @@ const unitSchema: z.ZodType<RunUnit> = z.object({
   sinks: z.array(
     z.object({
       sink: z.string(),
-      status: z.enum(['stored', 'failed', 'skipped']),
+      status: z.enum(['stored', 'failed', 'skipped', 'not-due']),
       error: failure.exactOptional(),
     }),
   ),
@@ -98,6 +101,7 @@ const runSchema: z.ZodType<RunReport & { readonly format: 1 }> = z.object({
   finishedAt: z.iso.datetime(),
   status: z.enum(['ok', 'partial', 'failed', 'aborted', 'killed']),
   selected: z.boolean(),
+  retries: z.number().int().default(0),
   units: z.array(unitSchema),
   warnings: z.array(z.string()),
   error: failure.exactOptional(),

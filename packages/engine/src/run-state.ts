@@ -22,6 +22,7 @@ export class RunState {
   readonly reading: Slots;
   readonly puts: Slots = new Slots(latePuts);
   readonly #dropped = new Map<PipelineSink, PgsiloError>();
+  readonly #due = new Map<PipelineSink, (unit: string) => boolean>();
 
   constructor(given: Pick<RunState, 'session' | 'run' | 'signal' | 'labels' | 'observe'>) {
     this.reading = new Slots(given.session.pipeline.limits.jobs);
@@ -35,6 +36,20 @@ export class RunState {
   /** Sinks that still take part. */
   get sinks(): readonly PipelineSink[] {
     return this.session.pipeline.sinks.filter((sink) => !this.#dropped.has(sink));
+  }
+
+  /** Those of them that want a unit's backup. */
+  sinksFor(unit: string): readonly PipelineSink[] {
+    return this.sinks.filter((sink) => this.wants(sink, unit));
+  }
+
+  wants(sink: PipelineSink, unit: string): boolean {
+    return this.#due.get(sink)?.(unit) ?? true;
+  }
+
+  /** Notes what a sink with `accept` wants of this run. */
+  wanted(sink: PipelineSink, due: (unit: string) => boolean): void {
+    this.#due.set(sink, due);
   }
 
   /** Why a sink takes no part any more. */

@@ -1,24 +1,25 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { abortReason, PgsiloError, toPgsiloError } from '@pgsilo/plugin';
+import { abortReason, PgsiloError, throwIfAborted, toPgsiloError } from '@pgsilo/plugin';
 import { ownIdentity } from '@pgsilo/plugin/process-identity';
 import type { History, Job } from '@pgsilo/plugin';
 import type { RunEvent } from './events.ts';
+import { readDue } from './acceptance.ts';
 import { readHistory } from './history.ts';
 import { failedUnit, runJob } from './job.ts';
-import { newRunId, runBeginKey, runSummaryKey } from './keys.ts';
+import { newRunId, runBeginKey } from './keys.ts';
 import { putDocument } from './objects.ts';
 import type { Pipeline } from './pipeline.ts';
 import { pinStored } from './pins.ts';
 import { eachLimited } from './pool.ts';
 import { takeRunLock } from './run-lock.ts';
 import type { RunReport, RunUnit } from './run-records.ts';
-import { writeRunBegin, writeRunReport } from './run-records.ts';
+import { writeRunBegin } from './run-records.ts';
+import { endRun } from './run-end.ts';
 import { RunState } from './run-state.ts';
 import { isSelected, selectUnits } from './select-units.ts';
 import type { Selection } from './select-units.ts';
 import { withSession } from './session.ts';
-import type { EngineSession } from './session.ts';
 import { sweepDeadRuns } from './sweep.ts';
 
 export interface BackupOptions extends Selection {
@@ -34,9 +35,6 @@ export interface BackupOptions extends Selection {
 
 /** Jobs in flight for each that the source is read for. */
 const jobsForEachSlot = 2;
-
-/** Milliseconds that the last records of an interrupted run may take. */
-const lastWords = 30_000;
 
 /**
  * Runs a pipeline once. Units that fail stand in the report; what keeps the run from beginning (no server, no sink, the lock held by another) is thrown.
@@ -78,6 +76,7 @@ async function runLocked(state: RunState, options: BackupOptions, startedAt: Dat
   if (names.length + plan.missing.length === 0)
     throw new PgsiloError('source.plan-invalid', `the source of pipeline ${pipeline.name} has no units`);
   await begin(state, startedAt, names);
+  await askSinks(state, names);
   const lines: RunUnit[] = plan.missing.map(({ unit, error }) => failedUnit(unit.name, error, 0, 0));
   state.observe({
     type: 'planned',
@@ -103,7 +102,7 @@ async function runLocked(state: RunState, options: BackupOptions, startedAt: Dat
   );
   const warnings = [...plan.warnings];
   if (options.pin) warnings.push(...(await pinStored(session, lines, options.pin)));
-  return end(state, {
+  return endRun(state, {
     startedAt,
     lines,
     warnings,
@@ -139,75 +138,18 @@ async function begin(state: RunState, startedAt: Date, units: readonly string[])
   if (state.sinks.length === 0) throw failures[0] ?? new PgsiloError('internal', 'no sink is left');
 }
 
-interface Ending {
-  readonly startedAt: Date;
-  readonly lines: readonly RunUnit[];
-  readonly warnings: readonly string[];
-  readonly selected: boolean;
-  readonly pinned: boolean;
-  readonly planWarnings: number;
-}
-
-async function end(state: RunState, ending: Ending): Promise<RunReport> {
-  const { session, run, signal } = state;
-  const { pipeline } = session;
-  const stopped = signal.aborted ? abortReason(signal) : undefined;
-  const optional = new Set(pipeline.sinks.filter((sink) => !sink.required).map((sink) => sink.name));
-  const lacking = (line: RunUnit): RunUnit['sinks'] => line.sinks.filter((sink) => sink.status !== 'stored');
-  const committed = ending.lines.filter((line) => line.status !== 'failed');
-  const whole =
-    stopped === undefined &&
-    ending.warnings.length === ending.planWarnings &&
-    ending.lines.every(
-      (line) => line.status === 'good' && lacking(line).every((sink) => optional.has(sink.sink)),
-    );
-  const report: RunReport = {
-    run,
-    pipeline: pipeline.name,
-    startedAt: ending.startedAt.toISOString(),
-    finishedAt: pipeline.clock.now().toISOString(),
-    status:
-      stopped?.code === 'aborted' ? 'aborted' : whole ? 'ok' : committed.length > 0 ? 'partial' : 'failed',
-    selected: ending.selected,
-    units: [...ending.lines],
-    warnings: [...ending.warnings, ...optionalSinkWarnings(ending.lines, optional)],
-    ...(stopped ? { error: stopped.toJSON() } : {}),
-  };
-  return (await record(session, state, report))
-    ? report
-    : { ...report, status: report.status === 'ok' ? 'partial' : report.status };
-}
-
-function optionalSinkWarnings(lines: readonly RunUnit[], optional: ReadonlySet<string>): readonly string[] {
-  return [...optional].flatMap((name) => {
-    const units = lines.filter((line) =>
-      line.sinks.some((sink) => sink.sink === name && sink.status !== 'stored'),
-    );
-    return units.length === 0
-      ? []
-      : [`sink ${name} (not required) lacks ${units.length} of ${lines.length} units of this run`];
-  });
-}
-
-/** Writes the summary into every sink that took part; false when a required one did not take it. */
-async function record(session: EngineSession, state: RunState, report: RunReport): Promise<boolean> {
-  const bytes = writeRunReport(report);
-  const signal = AbortSignal.timeout(lastWords);
-  const written = await Promise.all(
+/** What the sinks with `accept` want of this run; one that cannot say so takes no part in it. */
+async function askSinks(state: RunState, units: readonly string[]): Promise<void> {
+  await Promise.all(
     state.sinks.map(async (sink) => {
       try {
-        await putDocument(session, sink, runSummaryKey(report.pipeline, report.run), bytes, 'run', signal);
-        return true;
-      } catch (error) {
-        session.pipeline.log.error('the run’s summary was not written', {
-          sink: sink.name,
-          error: toPgsiloError(error).message,
-        });
-        return !sink.required;
+        state.wanted(sink, await readDue(state.session, sink, state.run, units));
+      } catch (thrown) {
+        throwIfAborted(state.signal);
+        state.sinkFailed(sink, toPgsiloError(thrown, 'sink.failed'), undefined, true);
       }
     }),
   );
-  return written.every(Boolean);
 }
 
 /** The largest first, so that the last one to end does not begin last. What the last run measured counts more than the source's estimate. */

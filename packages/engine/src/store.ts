@@ -81,7 +81,7 @@ export async function storeArtifact(session: EngineSession, request: StoreReques
       try {
         const object = await sink.sink.put(
           fullKey,
-          branch.body,
+          session.throttled(sink, branch.body, signal),
           { kind: 'artifact', ...estimate },
           session.context(share, signal),
         );

@@ -90,6 +90,7 @@ async function sweepRun(session: EngineSession, sink: PipelineSink, begin: RunBe
       pipeline: name,
       startedAt: begin.startedAt,
       finishedAt: clock.now().toISOString(),
+      retries: 0,
       status: 'killed',
       selected: false,
       units: [],

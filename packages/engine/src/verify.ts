@@ -7,7 +7,7 @@ import { newestRunAnywhere } from './history.ts';
 import type { DamagedRecord, NewestRun } from './history.ts';
 import { encodeUnit } from './keys.ts';
 import type { Manifest } from './manifest.ts';
-import { readPins } from './note-store.ts';
+import { readNotes } from './note-store.ts';
 import type { Pipeline, PipelineSink } from './pipeline.ts';
 import { eachLimited } from './pool.ts';
 import type { Failure } from './run-records.ts';
@@ -73,7 +73,7 @@ export async function verify(pipeline: Pipeline, options: VerifyOptions): Promis
     const chosen = choosePlaces(places, options);
     const newest = await newestRunAnywhere(session);
     const missing = findMissing(newest, sinks, places, options);
-    const records = [...newest.damaged, ...(await readPins(session, sinks)).damaged];
+    const records = [...newest.damaged, ...(await readNotes(session, sinks)).damaged];
     if (chosen.length + missing.length === 0) {
       throw new PgsiloError('catalog.not-found', 'there is nothing to verify', {
         hint: '`pgsilo list FILE` shows what there is.',
@@ -134,16 +134,17 @@ function findMissing(
   if (options.backup !== undefined) return [];
   const missing: MissingBackup[] = [];
   for (const sink of sinks) {
-    const present = new Set(
-      places
-        .filter((place) => place.sinks.includes(sink))
-        .map(({ unitKey, backup }) => `${unitKey}/${backup}`),
-    );
+    // Newest first: the first of a unit is its newest.
+    const newestOf = new Map<string, string>();
+    for (const { unitKey, backup } of places.filter((place) => place.sinks.includes(sink)))
+      if (!newestOf.has(unitKey)) newestOf.set(unitKey, backup);
     for (const line of report?.units ?? []) {
       if (line.backup === undefined || (options.units?.length && !options.units.includes(line.unit)))
         continue;
       const stored = line.sinks.some((state) => state.sink === sink.name && state.status === 'stored');
-      if (!stored || present.has(`${encodeUnit(line.unit)}/${line.backup}`)) continue;
+      const newest = newestOf.get(encodeUnit(line.unit));
+      // Where there is a newer one, from a run of selected units, retention may have removed it.
+      if (!stored || (newest !== undefined && newest >= line.backup)) continue;
       const error = new PgsiloError(
         'sink.not-found',
         `the newest run stored ${JSON.stringify(line.unit)} ${line.backup}, and sink ${sink.name} has no manifest of it`,

@@ -1,6 +1,8 @@
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Findings } from './findings.ts';
+import { fixedKeys } from './fixed-options.ts';
+import type { FixedOptions } from './fixed-options.ts';
 import { nodeAt, placeAt, quote, toPlain, without } from './located.ts';
 import type { Located, LocatedMap } from './located.ts';
 
@@ -25,6 +27,29 @@ export function checkSinkNames(
     }
     seen.add(name);
   }
+}
+
+/** Reports a prune that would have nothing to go by. */
+export function checkPrune(root: LocatedMap, fixed: FixedOptions, findings: Findings): void {
+  const { prune, retention, sinks } = fixed;
+  if (prune === 'never' || retention || sinks.some((sink) => sink.retention)) return;
+  findings.add({
+    at: placeAt(root, ['prune']),
+    path: ['prune'],
+    message: 'there is no retention: all backups would be kept',
+    hint: 'say what to keep, for example retention: { last: 3, daily: 30, monthly: 12 }',
+  });
+}
+
+/** Reports a pipeline whose backups might go nowhere. */
+export function checkAccept(root: LocatedMap, { sinks }: FixedOptions, findings: Findings): void {
+  if (sinks.some((sink) => !sink.accept)) return;
+  findings.add({
+    at: placeAt(root, ['sinks', 0, 'accept']),
+    path: ['sinks', 0, 'accept'],
+    message: 'every sink takes only some backups: most runs would have nowhere to go',
+    hint: 'leave "accept" out of one sink, which then gets every backup',
+  });
 }
 
 /** Reports what is allowed and probably not meant. */
@@ -61,5 +86,9 @@ function warnScratch(root: LocatedMap, folder: string, warnings: Findings): void
 
 /** Where a sink stores, as far as the file says it. */
 function place(sink: Located): unknown {
-  return toPlain(sink.kind === 'map' ? without(sink, (key) => key === 'name' || key === 'required') : sink);
+  return toPlain(
+    sink.kind === 'map'
+      ? without(sink, (key) => fixedKeys.sink.some((own) => own === key && own !== 'use'))
+      : sink,
+  );
 }

@@ -1,20 +1,20 @@
 import { duration, size } from '@pgsilo/plugin';
 import { z } from 'zod';
+import { isTimezone, retentionOption } from './retention-options.ts';
+import { periods } from './retention.ts';
+import type { Period } from './retention.ts';
 
 /** Options of pipeline files that other versions have: no guess is made at what was meant. */
-export const unsupported: ReadonlySet<string> = new Set([
-  'retention',
-  'hooks',
-  'checks',
-  'objectives',
-  'prune',
-]);
+export const unsupported: ReadonlySet<string> = new Set(['hooks', 'checks', 'objectives']);
+
+/** Names that no plugin may give to an option of its own: beside its options they would mean something else. */
+export const reserved: ReadonlySet<string> = new Set([...unsupported, 'retention', 'prune']);
 
 /** The keys of a sink, transform or source that are not the plugin's. */
 export const fixedKeys = {
   source: ['use'],
   transform: ['use'],
-  sink: ['use', 'name', 'required'],
+  sink: ['use', 'name', 'required', 'retention', 'accept', 'limits'],
 } as const;
 
 const nameForm = /^[a-z][a-z0-9_-]{0,59}$/;
@@ -46,6 +46,25 @@ const sink = z
       .boolean()
       .default(true)
       .meta({ description: 'With false, a failure of this sink is only a warning', example: false }),
+    retention: retentionOption.optional(),
+    accept: z
+      .array(z.enum(periods))
+      .min(1)
+      .optional()
+      .meta({
+        description:
+          'Takes of each unit only the first good backup of each of these periods; without it every backup',
+        example: ['monthly'],
+      }),
+    limits: z
+      .strictObject({
+        bytesPerSecond: size({
+          description: 'How fast artifacts are sent there at most',
+          example: '20MB',
+        }).refine((rate) => rate >= 1000, 'expected at least 1kB'),
+      })
+      .optional()
+      .meta({ description: 'How much this sink may be given', example: { bytesPerSecond: '20MB' } }),
   })
   .meta({
     description: 'A place where backups go; the options are those of the plugin',
@@ -88,7 +107,18 @@ type FixedShape = {
   pipeline: z.ZodType<string>;
   source: z.ZodType<{ use: string }>;
   transforms: z.ZodType<{ use: string }[]>;
-  sinks: z.ZodType<{ use: string; name?: string | undefined; required: boolean }[]>;
+  sinks: z.ZodType<
+    {
+      use: string;
+      name?: string | undefined;
+      required: boolean;
+      retention?: z.output<typeof retentionOption> | undefined;
+      accept?: Period[] | undefined;
+      limits?: { bytesPerSecond: number } | undefined;
+    }[]
+  >;
+  retention: z.ZodOptional<typeof retentionOption>;
+  prune: z.ZodType<'after-backup' | 'never'>;
   limits: z.ZodType<{
     jobs?: number | undefined;
     memory: number;
@@ -116,9 +146,14 @@ export const fixedOptions: z.ZodObject<FixedShape, z.core.$strict> = z.strictObj
     .array(sink)
     .min(1)
     .meta({
-      description: 'Where backups go; each gets all of them',
+      description: 'Where backups go; each gets all of them, but for those with `accept`',
       example: [{ use: 'local', path: '/var/backups' }],
     }),
+  retention: retentionOption.optional(),
+  prune: z.enum(['after-backup', 'never']).default('never').meta({
+    description: 'With after-backup, each run that ended well is followed by a prune',
+    example: 'after-backup',
+  }),
   limits: limits.prefault({}),
   scratch: z
     .string()
@@ -141,11 +176,3 @@ export const fixedOptions: z.ZodObject<FixedShape, z.core.$strict> = z.strictObj
 });
 
 export type FixedOptions = z.output<typeof fixedOptions>;
-
-function isTimezone(name: string): boolean {
-  try {
-    return Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
-  } catch {
-    return false;
-  }
-}

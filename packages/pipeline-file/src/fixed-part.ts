@@ -21,7 +21,7 @@ export async function checkFixed(root: LocatedMap, findings: Findings): Promise<
       root: { ...root, entries },
       prefix: [],
       alsoValid: ['extends'],
-      candidates: (path) => (path[0] === 'timezone' ? Intl.supportedValuesOf('timeZone') : []),
+      candidates: (path) => (path.at(-1) === 'timezone' ? Intl.supportedValuesOf('timeZone') : []),
       aboutUnknown: (path) => unsupportedOption(path) ?? misplacedLimit(path, declared.names, limits),
     },
     findings,

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { PluginKind, SinkDefinition } from '@pgsilo/plugin';
-import { checkSinkNames, warn } from './cross-checks.ts';
+import { checkAccept, checkPrune, checkSinkNames, warn } from './cross-checks.ts';
 import { Inheritance } from './extends.ts';
 import { Findings } from './findings.ts';
 import type { FixedOptions } from './fixed-options.ts';
@@ -40,6 +40,10 @@ export async function loadPipeline(file: string, options: LoadOptions): Promise<
   ]);
   const names = sinks.map((sink, index) => nameWritten(root, index) ?? sink?.definition.name);
   checkSinkNames(root, names, findings);
+  if (fixed) {
+    checkPrune(root, fixed, findings);
+    checkAccept(root, fixed, findings);
+  }
 
   if (!findings.empty || !fixed) throw failure(findings);
   const folder = path.dirname(absolute);
@@ -51,7 +55,7 @@ export async function loadPipeline(file: string, options: LoadOptions): Promise<
     folder,
     source: complete(source),
     transforms: transforms.map(complete),
-    sinks: sinks.map((sink, index) => configuredSink(complete(sink), fixed.sinks[index]!, names[index]!)),
+    sinks: sinks.map((sink, index) => configuredSink(complete(sink), fixed, index, names[index]!)),
     warnings: warnings.mistakes(),
   };
 }
@@ -81,16 +85,26 @@ function complete<Kind extends PluginKind>(
 
 function configuredSink(
   sink: Configured<SinkDefinition>,
-  fixed: FixedOptions['sinks'][number],
+  fixed: FixedOptions,
+  index: number,
   name: string,
 ): ConfiguredSink {
-  return { ...sink, name, required: fixed.required };
+  const { required, retention = fixed.retention, accept, limits } = fixed.sinks[index]!;
+  const timezone = retention?.timezone ?? fixed.timezone ?? 'UTC';
+  return {
+    ...sink,
+    name,
+    required,
+    ...(retention ? { retention: { ...retention, timezone } } : {}),
+    ...(accept ? { accept: { periods: accept, timezone } } : {}),
+    ...(limits ? { bytesPerSecond: limits.bytesPerSecond } : {}),
+  };
 }
 
 function fixedResults(
   fixed: FixedOptions,
   folder: string,
-): Pick<Pipeline, 'name' | 'limits' | 'labels' | 'timezone' | 'scratch'> {
+): Pick<Pipeline, 'name' | 'limits' | 'labels' | 'timezone' | 'scratch' | 'prune'> {
   const { jobs, jobTimeout, ...limits } = fixed.limits;
   return {
     name: fixed.pipeline,
@@ -101,6 +115,7 @@ function fixedResults(
       ...(jobs === undefined ? {} : { jobs }),
       ...(jobTimeout === undefined ? {} : { jobTimeout }),
     },
+    prune: fixed.prune,
     labels: fixed.labels,
   };
 }

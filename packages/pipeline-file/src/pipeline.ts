@@ -7,6 +7,7 @@ import type {
 } from '@pgsilo/plugin';
 import type { z } from 'zod';
 import type { Mistake } from './mistake.ts';
+import type { Period, Retention } from './retention.ts';
 
 /** How a pipeline file is read. */
 export interface LoadOptions {
@@ -38,6 +39,12 @@ export interface ConfiguredSink extends Configured<SinkDefinition> {
   readonly name: string;
   /** False: a failure of this sink is a warning. */
   readonly required: boolean;
+  /** Its own, else the pipeline's; without one all is kept. */
+  readonly retention?: Retention;
+  /** Of each unit it takes the first good backup of each of these; without it all. */
+  readonly accept?: { readonly periods: readonly Period[]; readonly timezone: string };
+  /** How fast artifacts are sent there at most. */
+  readonly bytesPerSecond?: number;
 }
 
 export interface Limits {
@@ -68,6 +75,8 @@ export interface Pipeline {
   readonly transforms: readonly Configured<TransformDefinition>[];
   readonly sinks: readonly ConfiguredSink[];
   readonly limits: Limits;
+  /** Whether a run that ended well is followed by a prune. */
+  readonly prune: 'after-backup' | 'never';
   /** Added to the labels of every unit. */
   readonly labels: Readonly<Record<string, string>>;
   /** What is allowed and probably not meant. */

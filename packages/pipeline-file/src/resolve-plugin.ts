@@ -4,7 +4,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isPlugin, PgsiloError, redact } from '@pgsilo/plugin';
 import type { PluginDefinition, PluginKind } from '@pgsilo/plugin';
-import { fixedKeys, unsupported } from './fixed-options.ts';
+import { fixedKeys, reserved } from './fixed-options.ts';
 import { quote } from './located.ts';
 import { didYouMean } from './nearest.ts';
 import type { KnownPlugin } from './pipeline.ts';
@@ -48,9 +48,7 @@ export async function resolvePlugin<Kind extends PluginKind>(
 /** Such an option would never reach the plugin, or would mean two things as soon as the pipeline file knows it. */
 function mustLeaveOthersNames({ kind, options }: PluginDefinition, shown: string): void {
   const keys: readonly string[] = fixedKeys[kind];
-  const taken = Object.keys(options.shape ?? {}).filter(
-    (name) => keys.includes(name) || unsupported.has(name),
-  );
+  const taken = Object.keys(options.shape ?? {}).filter((name) => keys.includes(name) || reserved.has(name));
   const [name] = taken;
   if (name === undefined) return;
   const list = taken.map((one) => JSON.stringify(one)).join(' and ');

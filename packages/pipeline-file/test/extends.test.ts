@@ -76,7 +76,7 @@ sinks: [{ use: folder, path: /own }]
   test('reports a mistake in the file that made it', async () => {
     const project = await makeProject({ BASE_DB: 'x' });
     await project.write({
-      'shared/base.yaml': `${base}retention: {}\n`.replace('attempts: 7', 'atempts: 7, memory: 5'),
+      'shared/base.yaml': `${base}checks: {}\n`.replace('attempts: 7', 'atempts: 7, memory: 5'),
     });
     const text = await project.mistakes(
       'pipeline: Shop\nextends: shared/base.yaml\nlimits: { jobs: none }\n',
@@ -88,7 +88,7 @@ sinks: [{ use: folder, path: /own }]
       >  8 | limits: { jobs: 2, atempts: 7, memory: 5 }
            |                    ^^^^^^^
          9 | labels: { a: base, b: base }
-        10 | retention: {}
+        10 | checks: {}
         did you mean "attempts"?
 
       shared/base.yaml:8:40 limits.memory: expected text, not the number 5
@@ -97,14 +97,14 @@ sinks: [{ use: folder, path: /own }]
       >  8 | limits: { jobs: 2, atempts: 7, memory: 5 }
            |                                        ^
          9 | labels: { a: base, b: base }
-        10 | retention: {}
+        10 | checks: {}
         Memory for everything in flight together; for example memory: 512MB
 
-      shared/base.yaml:10:1 retention: "retention" is not supported by this version of pgsilo
+      shared/base.yaml:10:1 checks: "checks" is not supported by this version of pgsilo
          8 | limits: { jobs: 2, atempts: 7, memory: 5 }
          9 | labels: { a: base, b: base }
-      > 10 | retention: {}
-           | ^^^^^^^^^
+      > 10 | checks: {}
+           | ^^^^^^
 
       shop.yaml:1:11 pipeline: expected a name of lower-case letters, digits, - and _, beginning with a letter, at most 60: it becomes part of every key in the sinks
       > 1 | pipeline: Shop

@@ -38,6 +38,10 @@ sinks:
 limits: { jobs: 4, memory: 1GB }
 x-anything: { a: 1 }
 `,
+    retention: `${rest}sinks: [{ use: folder, path: /b, retention: { daily: 30, timezone: Asia/Kathmandu } }]
+retention: { last: 3, within: 7d, rules: [{ where: { plan: demo }, weekly: 4, departed: 2y }] }
+prune: after-backup
+`,
     'placeholders for numbers, sizes and choices': `${rest}sinks:
   - { use: bucket, bucket: "\${env:A}", parallel: "\${env:B}", partSize: "\${env:C}", storageClass: "\${env:D}" }
 limits: { jobs: "\${file:jobs}" }
@@ -70,9 +74,14 @@ describe('the schema finds', () => {
       `${rest}transforms: [{ use: squeeze, level: 99 }]\nsinks: [{ use: folder, path: /b }]`,
       '/transforms/0/level maximum',
     ],
-    'retention, for now': [
-      `${rest}sinks: [{ use: folder, path: /b }]\nretention: {}`,
-      ' additionalProperties',
+    'checks, for now': [`${rest}sinks: [{ use: folder, path: /b }]\nchecks: {}`, ' additionalProperties'],
+    'a time of retention': [
+      `${rest}sinks: [{ use: folder, path: /b }]\nretention: { within: 30 days }`,
+      '/retention/within pattern',
+    ],
+    'a rule of retention without labels': [
+      `${rest}sinks: [{ use: folder, path: /b, retention: { rules: [{ last: 3 }] } }]`,
+      '/sinks/0/retention/rules/0 required',
     ],
     'missing sinks': [rest, ' required'],
   };

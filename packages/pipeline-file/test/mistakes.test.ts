@@ -14,7 +14,7 @@ describe('every mistake is told at once, with its place and what to do', () => {
 source: databases
 transforms:
 sinks: []
-retention: { last: 3 }
+checks: { last: 3 }
 hooks: []
 jobs: 4
 limits: { jobs: 0, memory: 1kB, attempts: 2.5, jobTimeout: 30d, atempts: 3 }
@@ -44,7 +44,7 @@ scratch: ~/tmp
       > 3 | transforms:
           | ^^^^^^^^^^
         4 | sinks: []
-        5 | retention: { last: 3 }
+        5 | checks: { last: 3 }
         Applied in this order: compress first, then encrypt; for example transforms: [{"use":"zstd"}]
 
       shop.yaml:4:8 sinks: expected at least one entry
@@ -52,27 +52,27 @@ scratch: ~/tmp
         3 | transforms:
       > 4 | sinks: []
           |        ^^
-        5 | retention: { last: 3 }
+        5 | checks: { last: 3 }
         6 | hooks: []
 
-      shop.yaml:5:1 retention: "retention" is not supported by this version of pgsilo
+      shop.yaml:5:1 checks: "checks" is not supported by this version of pgsilo
         3 | transforms:
         4 | sinks: []
-      > 5 | retention: { last: 3 }
-          | ^^^^^^^^^
+      > 5 | checks: { last: 3 }
+          | ^^^^^^
         6 | hooks: []
         7 | jobs: 4
 
       shop.yaml:6:1 hooks: "hooks" is not supported by this version of pgsilo
         4 | sinks: []
-        5 | retention: { last: 3 }
+        5 | checks: { last: 3 }
       > 6 | hooks: []
           | ^^^^^
         7 | jobs: 4
         8 | limits: { jobs: 0, memory: 1kB, attempts: 2.5, jobTimeout: 30d, atempts: 3 }
 
       shop.yaml:7:1 jobs: unknown option "jobs"
-        5 | retention: { last: 3 }
+        5 | checks: { last: 3 }
         6 | hooks: []
       > 7 | jobs: 4
           | ^^^^
@@ -341,7 +341,7 @@ sinks:
       shop.yaml:1:1 sinks: the option "sinks" is missing
       > 1 | labels: {}
           | ^^^^^^^^^^
-        Where backups go; each gets all of them; for example sinks: [{"use":"local","path":"/var/backups"}]"
+        Where backups go; each gets all of them, but for those with \`accept\`; for example sinks: [{"use":"local","path":"/var/backups"}]"
     `);
   });
 

@@ -36,6 +36,8 @@ export interface Context {
   readonly memory: number;
   /** How many processors' worth of work this call may have in flight at once. At least 1. */
   readonly parallel: number;
+  /** Says that a single request is being repeated by the plugin itself. Counted in the run's summary: a store that needs many repetitions is about to fail. */
+  retried(): void;
   /**
    * A folder (mode 0700) of this run's own under the pipeline's `scratch:`, removed when the run ends, however it ends. Made at the first call.
    * @param bytes what the caller is about to write there; throws `scratch.full` before anything is written when the disk has less.

@@ -1,4 +1,5 @@
 export type { Body, CheckResult, Clock, Context, Json, JsonObject, Logger } from './context.ts';
+export { encodeUnit } from './encode-unit.ts';
 export { errorCodes } from './error-codes.ts';
 export type { ErrorCode, ErrorRow } from './error-codes.ts';
 export { abortReason, isPgsiloError, PgsiloError, throwIfAborted, toPgsiloError } from './errors.ts';
@@ -60,4 +61,13 @@ export type { ArtifactIdentity, Encoded, Transform, TransformTraits } from './tr
 export { takeIn } from './take-in.ts';
 export type { Intake } from './take-in.ts';
 export { tryOutSink } from './try-out-sink.ts';
+export type {
+  Destruction,
+  DestructionOrder,
+  KeyExport,
+  Receipt,
+  ReceiptFacts,
+  UnitKey,
+  UnitKeys,
+} from './unit-keys.ts';
 export { untilAborted } from './until-aborted.ts';

@@ -11,6 +11,8 @@ export interface Setup {
   /** Absolute path of the folder that relative paths in the options refer to: the pipeline file's own. */
   readonly folder: string;
   readonly log: Logger;
+  /** For sinks: how many days retention keeps a backup there at most, as far as it says so in time. What a kept backup requires stays longer. */
+  readonly keptDays?: number;
 }
 
 interface Definition<Kind extends string, Made, Traits, Options extends z.ZodObject> {

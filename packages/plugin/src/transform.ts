@@ -1,4 +1,5 @@
 import type { Body, CheckResult, Context, JsonObject } from './context.ts';
+import type { UnitKeys } from './unit-keys.ts';
 
 /**
  * Changes bytes on their way to the sinks, and back: compression, encryption.
@@ -24,6 +25,9 @@ export interface Transform {
 
   /** What `pgsilo doctor` should know: keys that are missing, expired or unusable. */
   check?(context: Context): AsyncIterable<CheckResult>;
+
+  /** The keys of units, for `pgsilo keys`; only of a transform that is set up to give each unit its own. */
+  unitKeys?(): Promise<UnitKeys>;
 
   /** Frees what the transform holds. */
   close?(): Promise<void>;

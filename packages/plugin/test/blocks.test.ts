@@ -20,6 +20,7 @@ function contextOf(memory: number, parallel: number): Context {
     signal: new AbortController().signal,
     log: { debug: silent, info: silent, warn: silent, error: silent },
     clock: { now: () => new Date(), sleep: () => Promise.resolve() },
+    retried: () => undefined,
     scratch: () => Promise.reject(new PgsiloError('internal', 'not here')),
   };
 }

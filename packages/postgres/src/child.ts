@@ -1,11 +1,11 @@
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { execa } from 'execa';
 import { abortReason, PgsiloError, redact, throwIfAborted, type Body } from '@pgsilo/plugin';
-import { childEnvironment, failureOf, type Outcome } from './child-outcome.ts';
+import { childEnvironment, failureOf } from './child-outcome.ts';
 import { commandLine, type Program } from './program.ts';
 import { WithoutRowContents } from './row-contents.ts';
+import { startProcess } from './start-process.ts';
 
 export interface ChildOptions {
   /** What it does, for messages: `pg_dump of database acme`. */
@@ -120,22 +120,12 @@ function startChild(tool: Program, args: readonly string[], options: ChildOption
   const { signal, doing } = options;
   if (signal) throwIfAborted(signal);
   const [file, argv] = commandLine(tool, args);
-  const child = execa(file, argv, {
+  const child = startProcess(file, argv, {
     env: childEnvironment(tool.prefix.length > 0, options.env),
-    extendEnv: false,
-    stdin: options.input ? 'pipe' : 'ignore',
-    stdout: 'pipe',
-    stderr: 'pipe',
-    buffer: false,
-    reject: false,
-    forceKillAfterDelay: grace,
+    withInput: options.input !== undefined,
+    grace,
   });
-  const kill = (): void => {
-    child.kill('SIGTERM');
-    // What the child itself started may hold the pipes open after it.
-    child.stdout?.destroy();
-    child.stderr?.destroy();
-  };
+  const { ended, kill } = child;
   signal?.addEventListener('abort', kill, { once: true });
 
   let stderr = '';
@@ -147,7 +137,7 @@ function startChild(tool: Program, args: readonly string[], options: ChildOption
     stderr = `${stderr}${text}\n`.slice(-keptOfStderr);
     if (text.trim()) options.onStderr?.(redact(text));
   };
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
     const lines = (line + text).split('\n');
     // The beginning of a line says what it is about.
     line = lines.pop()!.slice(0, keptOfStderr);
@@ -167,7 +157,6 @@ function startChild(tool: Program, args: readonly string[], options: ChildOption
     if (inputError !== undefined) kill();
   });
 
-  const ended = child.then((result): Outcome => result as Outcome);
   const succeed = async (): Promise<string> => {
     const [outcome] = await Promise.all([ended, feeding]);
     if (line !== '') say(line);
@@ -183,7 +172,7 @@ function startChild(tool: Program, args: readonly string[], options: ChildOption
     await Promise.all([ended, feeding]);
     signal?.removeEventListener('abort', kill);
   };
-  return { stdout: child.stdout as Readable, succeed, kill, end };
+  return { stdout: child.stdout, succeed, kill, end };
 }
 
 /** The same body; an error of its own is told apart from an error of who reads it. */

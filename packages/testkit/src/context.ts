@@ -76,6 +76,8 @@ export interface TestContextOptions {
 export interface TestContext extends Context {
   /** What was logged, unless another logger was given. */
   readonly entries: readonly LogEntry[];
+  /** How often `retried` was called. */
+  readonly retries: number;
   /** Aborts the context's signal. */
   abort(reason?: unknown): void;
   /** Removes the scratch folder. */
@@ -86,12 +88,17 @@ export function testContext(options: TestContextOptions = {}): TestContext {
   const controller = new AbortController();
   const recorder = recordingLogger();
   let folder: Promise<string> | undefined;
+  let retries = 0;
   return {
     signal: controller.signal,
     log: options.log ?? recorder,
     clock: options.clock ?? realClock,
     memory: options.memory ?? 32 * 1024 * 1024,
     parallel: options.parallel ?? 2,
+    retried: () => void (retries += 1),
+    get retries() {
+      return retries;
+    },
     scratch: () => (folder ??= mkdtemp(join(tmpdir(), 'pgsilo-test-'))),
     entries: recorder.entries,
     abort: (reason = new PgsiloError('aborted', 'interrupted by a test')) => controller.abort(reason),

@@ -28,7 +28,7 @@ export const options: z.ZodObject<
   prefix: z
     .string()
     .regex(
-      /^([A-Za-z0-9_=.-]*[A-Za-z0-9_=-]\/?)*$/,
+      /^([A-Za-z0-9_=.-]*[A-Za-z0-9_=-](\/|$))*$/,
       'expected folders like nightly/eu, without a dot at their end',
     )
     .max(400)

@@ -1,5 +1,5 @@
 import { backup, exitOf } from '@pgsilo/engine';
-import type { BackupOptions as EngineOptions, RunReport } from '@pgsilo/engine';
+import type { BackupOptions as EngineOptions, PruneReport, RunReport } from '@pgsilo/engine';
 import { PipelineFileError } from '@pgsilo/pipeline-file';
 import type { Mistake, Pipeline as PipelineFile } from '@pgsilo/pipeline-file';
 import { abortReason, PgsiloError, toPgsiloError } from '@pgsilo/plugin';
@@ -9,6 +9,8 @@ import { errorDocument } from '../error-text.ts';
 import type { Invocation } from '../invocation.ts';
 import { readPipelineFile, usePipeline } from '../open-pipeline.ts';
 import { reportError } from '../perform.ts';
+import { pruneAfter } from '../prune-after.ts';
+import { pruneSums, sinkDocument } from '../prune-report.ts';
 import { runDocument, runText } from '../run-report.ts';
 import { watchRun } from '../run-watch.ts';
 
@@ -25,6 +27,7 @@ interface Outcome {
   readonly exit: number;
   readonly report?: RunReport;
   readonly warned?: ReadonlySet<string>;
+  readonly pruned?: PruneReport;
   readonly error?: PgsiloError;
 }
 
@@ -50,14 +53,16 @@ export async function backupFiles(
     if (!invocation.json && invocation.progress === 'live') invocation.screen.print('');
     if (!invocation.json && outcome.report && (!invocation.quiet || outcome.exit !== 0)) {
       await invocation.out.write(runText(outcome.report, outcome.warned ?? new Set(), invocation));
+      if (outcome.pruned) await invocation.out.write(pruneSums(outcome.pruned, invocation));
     }
   }
   if (invocation.json) {
-    const runs = outcomes.map(({ file, pipeline, exit, report, error }) => ({
+    const runs = outcomes.map(({ file, pipeline, exit, report, pruned, error }) => ({
       file,
       pipeline,
       exit,
       ...(report ? { report: runDocument(report) } : {}),
+      ...(pruned ? { prune: pruned.sinks.map(sinkDocument) } : {}),
       ...(error ? { error: errorDocument(error) } : {}),
     }));
     await invocation.out.json({ runs });
@@ -115,16 +120,14 @@ async function runOne(
   try {
     return await usePipeline(read, invocation, async (pipeline) => {
       const watch = await watchRun(invocation);
+      let report: RunReport;
       try {
-        const report = await backup(pipeline, {
-          ...request,
-          signal,
-          observe: (event) => watch.observe(event),
-        });
-        return { ...about, exit: exitOf(report), report, warned: watch.warned };
+        report = await backup(pipeline, { ...request, signal, observe: (event) => watch.observe(event) });
       } finally {
         watch.end();
       }
+      const pruned = await pruneAfter(read, pipeline, report, invocation);
+      return { ...about, exit: exitOf(report), report, warned: watch.warned, ...pruned };
     });
   } catch (thrown) {
     const error = toPgsiloError(thrown);

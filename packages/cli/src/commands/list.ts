@@ -153,12 +153,16 @@ const narrowColumns: readonly Column[] = [
 ];
 
 function row(entry: CatalogEntry, narrow: boolean, { style, now }: Invocation): Cell[] {
-  const { manifest, error, pin } = entry;
+  const { manifest, error, pin, keysDestroyed } = entry;
   const time = manifest?.snapshotAt;
   const ago = time === undefined ? '' : formatAgo(time, now());
   const lacking = entry.missingFrom.map((sink) => `not in ${printable(sink)}`);
   const sinks = [...entry.sinks.map(printable), ...lacking].join(', ');
-  const status = error ? errorCell(error) : (manifest?.status ?? 'unreadable');
+  const status = error
+    ? errorCell(error)
+    : keysDestroyed
+      ? `keys destroyed ${formatTime(keysDestroyed.at)}`
+      : (manifest?.status ?? 'unreadable');
   const colouredStatus = (text: string): Cell => (status === 'good' ? text : { text, colour: style.red });
   const colouredSinks: Cell = lacking.length === 0 ? sinks : { text: sinks, colour: style.yellow };
   const name = printable(entry.unit);

@@ -1,7 +1,7 @@
-import { planRun } from '@pgsilo/engine';
-import type { RunPlan } from '@pgsilo/engine';
+import { planRun, prune } from '@pgsilo/engine';
+import type { Pipeline, PrunedSink, RunPlan } from '@pgsilo/engine';
 import type { Unit } from '@pgsilo/plugin';
-import { redact } from '@pgsilo/plugin';
+import { redact, throwIfAborted, toPgsiloError } from '@pgsilo/plugin';
 import { selectionOf } from '../arguments.ts';
 import type { SelectionOptions } from '../arguments.ts';
 import { errorDocument, errorCell } from '../error-text.ts';
@@ -9,6 +9,7 @@ import type { Invocation } from '../invocation.ts';
 import { withPipeline } from '../open-pipeline.ts';
 import { formatBytes, formatCount } from '../terminal/format.ts';
 import { printable, printableText } from '../terminal/printable.ts';
+import { shellWord } from '../terminal/shell.ts';
 import { renderTable } from '../terminal/table.ts';
 
 export type PlanOptions = SelectionOptions;
@@ -18,18 +19,54 @@ export async function plan(invocation: Invocation, file: string, options: PlanOp
   const selection = selectionOf(options);
   return withPipeline(file, invocation, async (pipeline) => {
     const found = await planRun(pipeline, { ...selection, signal: invocation.signal });
-    const sinks = pipeline.sinks.map(({ name, use, required }) => ({ name, use, required }));
+    const sinks = pipeline.sinks.map(({ name, use, required, accept }) => ({
+      name,
+      use,
+      required,
+      ...(accept ? { accept: accept.periods } : {}),
+    }));
+    const pruned = await planPrune(pipeline, invocation);
     if (invocation.json) {
-      await invocation.out.json({ pipeline: pipeline.name, ...planDocument(found), sinks });
+      const retention = pruned.map(({ sink, kept, removed, bytes }) => ({ sink, kept, removed, bytes }));
+      await invocation.out.json({ pipeline: pipeline.name, ...planDocument(found), sinks, retention });
     } else {
       await invocation.out.write(planText(found, invocation));
-      const names = sinks.map(({ name, required }) => printable(name) + (required ? '' : ' (not required)'));
+      const names = sinks.map(({ name, required, accept }) => {
+        const notes = [
+          ...(accept ? [`only the first ${accept.join(', ')}`] : []),
+          ...(required ? [] : ['not required']),
+        ];
+        return printable(name) + (notes.length > 0 ? ` (${notes.join('; ')})` : '');
+      });
       await invocation.out.write(
         `Sinks: ${names.join(', ')}. At most ${formatCount(pipeline.limits.jobs, 'job')} at once.\n`,
       );
+      for (const sink of pruned) await invocation.out.write(pruneText(sink, file));
     }
     return found.missing.length > 0 ? 1 : 0;
   });
+}
+
+/** What a prune would do now to each sink that has a retention. A sink that cannot be looked at does not keep a plan from being shown. */
+async function planPrune(pipeline: Pipeline, { signal, log }: Invocation): Promise<readonly PrunedSink[]> {
+  if (!pipeline.sinks.some(({ retention }) => retention)) return [];
+  try {
+    const { sinks } = await prune(pipeline, { dryRun: true, signal });
+    for (const { sink, error } of sinks)
+      if (error) log.warn('what retention would remove is not known', { sink, error: error.message });
+    return sinks.filter(({ retention, error }) => retention && !error);
+  } catch (error) {
+    throwIfAborted(signal);
+    log.warn('what retention would remove is not known', { error: toPgsiloError(error).message });
+    return [];
+  }
+}
+
+function pruneText({ sink, removed, kept, bytes }: PrunedSink, file: string): string {
+  const goes = removed === 0 ? 'nothing' : `${formatCount(removed, 'backup')} (${formatBytes(bytes)})`;
+  const rest = removed === 0 ? '' : `, and keep ${kept.toLocaleString('en-US')}`;
+  const how = removed === 0 ? '' : ` \`pgsilo prune ${shellWord(file)} --dry-run\` lists them.`;
+  return `Retention would now remove ${goes} from ${printable(sink)}${rest}.${how}\n`;
 }
 
 function planDocument({ jobs, missing, warnings, notes, bytes }: RunPlan): object {

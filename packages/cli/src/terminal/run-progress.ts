@@ -132,7 +132,9 @@ function barOf(share: number): string {
 /** The line that stays of a finished unit. */
 export function unitText(unit: Extract<RunEvent, { type: 'job-finished' }>['units'][number]): string {
   const size = `${formatBytes(unit.bytes)} → ${formatBytes(unit.storedBytes)} in ${formatDuration(unit.seconds * 1000)}`;
-  const lacking = unit.sinks.filter((sink) => sink.status !== 'stored').map((sink) => printable(sink.sink));
+  const lacking = unit.sinks
+    .filter((sink) => sink.status === 'failed' || sink.status === 'skipped')
+    .map((sink) => printable(sink.sink));
   const missing = lacking.length === 0 ? '' : `, not in ${lacking.join(', ')}`;
   if (unit.status === 'damaged') return `damaged: ${size}${missing}`;
   if (unit.status === 'good') return `${size}${missing}`;

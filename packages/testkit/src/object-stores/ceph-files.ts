@@ -11,6 +11,14 @@ export function programsIn(root: string): CephPrograms {
   return { root, program: (name) => join(root, 'run', name) };
 }
 
+/** What opens a store. */
+export interface CephAccess {
+  readonly endpoint: string;
+  readonly region: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
 export interface CephPlan {
   readonly folder: string;
   /** The gateway's; the monitor has the next one, the rest comes after it. */

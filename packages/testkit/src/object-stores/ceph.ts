@@ -1,15 +1,14 @@
-import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { randomBytes, randomUUID } from 'node:crypto';
-import { closeSync, openSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa, ExecaError } from 'execa';
+import { Cluster } from './ceph-cluster.ts';
 import { configuration, programsIn } from './ceph-files.ts';
-import type { CephPrograms } from './ceph-files.ts';
+import type { CephAccess, CephPrograms } from './ceph-files.ts';
 import { watchStore } from './owner.ts';
 
 /** A folder that the repository's `test/services/install-ceph.sh` has made, or why there is none on this machine. */
@@ -19,9 +18,21 @@ export type InstalledCeph = { readonly root: string } | { readonly unavailable: 
 const notHere = 69;
 
 /** Runs the installing script, which takes about a minute the first time. Throws when the installation fails. */
-export async function installCeph(script: string, version: 20 | 18 = 20): Promise<InstalledCeph> {
+export function installCeph(script: string, version: 20 | 18 = 20): Promise<InstalledCeph> {
+  return runScript([script, String(version)], ['pipe', 'inherit']);
+}
+
+/** Where the script has installed it before; installs nothing. */
+export function findCeph(script: string): Promise<InstalledCeph> {
+  return runScript([script, '--find'], ['pipe']);
+}
+
+async function runScript(
+  parameters: readonly string[],
+  stderr: ('pipe' | 'inherit')[],
+): Promise<InstalledCeph> {
   try {
-    const { stdout } = await execa('bash', [script, String(version)], { stderr: ['pipe', 'inherit'] });
+    const { stdout } = await execa('bash', parameters, { stderr });
     return { root: stdout.trim() };
   } catch (error) {
     if (!(error instanceof ExecaError) || error.exitCode !== notHere) throw error;
@@ -38,14 +49,6 @@ export interface CephOptions {
   readonly memory?: number;
 }
 
-/** What opens it. */
-export interface CephAccess {
-  readonly endpoint: string;
-  readonly region: string;
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-}
-
 /** Ceph's object gateway on a free loopback port: an S3 server with versions, object lock, conditions, storage classes. It keeps objects in memory and is gone when it is stopped or this process ends. */
 export interface ThrowawayCeph extends CephAccess {
   /** Nothing is answered any more, though connections are taken. */
@@ -54,6 +57,7 @@ export interface ThrowawayCeph extends CephAccess {
   stop(): Promise<void>;
 }
 
+/** Milliseconds. */
 const startTimeout = 60_000;
 /** The ports after the gateway's are the other daemons'. */
 const portsNeeded = 6;
@@ -107,97 +111,6 @@ async function writeFiles(
   for (const name of ['mon', 'osd', 'run', 'rgw', 'pids']) await mkdir(join(folder, name));
   const plan = { folder, port, lifecycleDay, memory };
   await writeFile(join(folder, 'ceph.conf'), configuration(plan, programs));
-}
-
-class Cluster {
-  readonly #folder: string;
-  readonly #programs: CephPrograms;
-  readonly #daemons: ChildProcess[];
-
-  constructor(folder: string, programs: CephPrograms, daemons: ChildProcess[]) {
-    this.#folder = folder;
-    this.#programs = programs;
-    this.#daemons = daemons;
-  }
-
-  async startStore(port: number): Promise<void> {
-    const at = (name: string): string => join(this.#folder, name);
-    const store = randomUUID();
-    const conf = await readFile(at('ceph.conf'), 'utf8');
-    const fsid = /^fsid = (.+)$/m.exec(conf)![1]!;
-    const monitor = ['a', `[v2:127.0.0.1:${port + 1}]`];
-    await this.#run('ceph-authtool', [
-      '--create-keyring',
-      at('keyring'),
-      '--gen-key',
-      '-n',
-      'mon.',
-      '--cap',
-      'mon',
-      'allow *',
-    ]);
-    await this.#run('monmaptool', ['--create', '--fsid', fsid, '--addv', ...monitor, at('monmap')]);
-    await this.#run('ceph-mon', ['-c', at('ceph.conf'), '-i', 'a', '--mkfs', '--monmap', at('monmap')]);
-    await this.startDaemon('ceph-mon', ['-i', 'a']);
-    await this.#run('ceph', ['-c', at('ceph.conf'), '--connect-timeout', '20', 'osd', 'new', store, '0']);
-    await this.#run('ceph-osd', ['-c', at('ceph.conf'), '-i', '0', '--mkfs', '--osd-uuid', store]);
-    await this.startDaemon('ceph-osd', ['-i', '0']);
-  }
-
-  async addUser({
-    accessKeyId,
-    secretAccessKey,
-  }: Pick<CephAccess, 'accessKeyId' | 'secretAccessKey'>): Promise<void> {
-    const keys = ['--access-key', accessKeyId, '--secret-key', secretAccessKey];
-    await this.#admin('user', 'create', '--uid', 'test', '--display-name', 'test', ...keys);
-  }
-
-  async addStorageClasses(names: readonly string[]): Promise<void> {
-    for (const name of names) {
-      const where = ['--placement-id', 'default-placement', '--storage-class', name];
-      await this.#admin('zonegroup', 'placement', 'add', '--rgw-zonegroup', 'default', ...where);
-      const pool = ['--data-pool', `default.rgw.${name}.data`];
-      await this.#admin('zone', 'placement', 'add', '--rgw-zone', 'default', ...where, ...pool);
-    }
-  }
-
-  async startDaemon(name: string, parameters: readonly string[]): Promise<void> {
-    const output = openSync(join(this.#folder, `${name}.out`), 'a');
-    const child = spawn(
-      this.#programs.program(name),
-      ['-c', join(this.#folder, 'ceph.conf'), '-f', ...parameters],
-      // A terminal's Ctrl-C is for the commands that are tried on the server, not for the server.
-      { cwd: this.#folder, env: environment(), detached: true, stdio: ['ignore', output, output] },
-    );
-    closeSync(output);
-    this.#daemons.push(child);
-    await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject));
-    await writeFile(join(this.#folder, 'pids', String(child.pid)), '');
-  }
-
-  async #admin(...parameters: readonly string[]): Promise<void> {
-    await this.#run('radosgw-admin', [
-      '-c',
-      join(this.#folder, 'ceph.conf'),
-      '-n',
-      'client.admin',
-      ...parameters,
-    ]);
-  }
-
-  async #run(name: string, parameters: readonly string[]): Promise<void> {
-    await execa(this.#programs.program(name), parameters, {
-      cwd: this.#folder,
-      env: environment(),
-      extendEnv: false,
-      timeout: startTimeout,
-      killSignal: 'SIGKILL',
-    });
-  }
-}
-
-function environment(): Record<string, string> {
-  return { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C.UTF-8' };
 }
 
 async function untilAnswered(

@@ -1,0 +1,38 @@
+import { prune } from '@pgsilo/engine';
+import type { Pipeline, PruneReport, RunReport } from '@pgsilo/engine';
+import type { Pipeline as PipelineFile } from '@pgsilo/pipeline-file';
+import { toPgsiloError } from '@pgsilo/plugin';
+import type { Invocation } from './invocation.ts';
+import { reportError } from './perform.ts';
+
+/**
+ * `prune: after-backup`: applies retention after a run, only one that ended well: when backups fail, the old ones are what there is.
+ * @returns what was pruned, and the exit status where that makes it another than the run's.
+ */
+export async function pruneAfter(
+  read: PipelineFile,
+  pipeline: Pipeline,
+  run: RunReport,
+  invocation: Invocation,
+): Promise<{ readonly pruned?: PruneReport; readonly exit?: number }> {
+  if (read.prune !== 'after-backup') return {};
+  const { log, signal } = invocation;
+  if (run.status !== 'ok') {
+    log.warn('not pruned, because the run did not end well', { run: run.run, status: run.status });
+    return {};
+  }
+  try {
+    const pruned = await prune(pipeline, { signal });
+    return { pruned, ...(pruned.status === 'ok' ? {} : { exit: 1 }) };
+  } catch (thrown) {
+    const error = toPgsiloError(thrown);
+    // Another is doing it: nothing is amiss.
+    if (error.code === 'run.locked') {
+      log.warn(error.message);
+      return {};
+    }
+    await reportError(error, invocation);
+    // The backups are committed, whatever kept old ones from being removed.
+    return { exit: error.code === 'aborted' ? error.exit : 1 };
+  }
+}

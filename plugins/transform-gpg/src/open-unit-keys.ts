@@ -1,0 +1,32 @@
+import type { PrivateKey } from 'openpgp';
+import { PgsiloError } from '@pgsilo/plugin';
+import type { UnitKeys } from '@pgsilo/plugin';
+import type { Cipher } from './cipher.ts';
+import { readPrivateKeys } from './key-files.ts';
+import { createUnitKeys } from './keyring/unit-keys.ts';
+import type { Settings } from './transform.ts';
+
+export function openUnitKeys({ keyring, settings }: Cipher): UnitKeys {
+  const { signWith } = settings;
+  return createUnitKeys(
+    keyring!,
+    signWith === undefined ? undefined : () => readSigningKey(signWith, settings),
+  );
+}
+
+export async function readSigningKey(file: string, { signPassphrase }: Settings): Promise<PrivateKey> {
+  const [first] = await readPrivateKeys([file], signPassphrase, 'signPassphrase');
+  const key = first!.key;
+  try {
+    await key.getSigningKey();
+    return key;
+  } catch (error) {
+    throw new PgsiloError(
+      'transform.key-missing',
+      `the key in ${file} cannot sign: ${(error as Error).message}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
