@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeGpgHome } from '../plugins/transform-gpg/test/gpg-home.ts';
@@ -15,6 +15,7 @@ describe('a key for each tenant', { timeout: 180_000 }, () => {
   let at: CallOptions;
   let perUnit: string;
   let plain: string;
+  let sharing: string;
   const first: Record<string, string> = {};
 
   beforeAll(async () => {
@@ -30,6 +31,7 @@ describe('a key for each tenant', { timeout: 180_000 }, () => {
     ].join(', ');
     mkdirSync(join(server.folder, 'vault'));
     const sinks = '  - { use: local, path: store }\n  - { use: local, name: tape, path: tape }';
+    sharing = writePipeline(server, { name: 'sharing', transform: `zstd\n  - { ${gpg} }` });
     perUnit = writePipeline(server, { name: 'sealed', sinks, transform: `zstd\n  - { ${gpg} }` });
     plain = writePipeline(server, {
       name: 'plain',
@@ -155,6 +157,55 @@ describe('a key for each tenant', { timeout: 180_000 }, () => {
     await pgsiloOk(['backup', perUnit, '--only', 'acme'], at);
     await pgsiloOk(['restore', perUnit, 'acme', '--to', 'acme_6'], at);
     expect(await rows('acme_6')).toBe(await rows('acme_db'));
+  });
+
+  it('a destruction counts what another pipeline encrypted with the same keys, and marks it', async () => {
+    for (const file of [sharing, plain]) await pgsiloOk(['backup', file, '--only', 'globex'], at);
+    const destroy = ['keys', 'destroy', perUnit, 'globex', '--yes', '--also', sharing, '--also', plain];
+    const done = (await pgsiloOk([...destroy, '--receipt', 'receipts', '--json'], at)).json();
+    expect(done.pipelines).toEqual(['sealed', 'sharing', 'plain']);
+    const [{ backup }] = (await pgsiloOk(['list', sharing, 'globex', '--json'], at)).json().backups;
+    expect(done.backups).toContainEqual({ pipeline: 'sharing', backup, sinks: ['local'] });
+    expect(done.remaining.map(({ pipeline }: { pipeline: string }) => pipeline)).toEqual(['plain']);
+    const receipt = readFileSync(done.receipt.text, 'utf8');
+    expect(receipt).toContain(`"${backup}"  by "sharing"  in "local"`);
+    expect(receipt).toContain('looked at: "sealed", "sharing", "plain"; nothing is known here of others.');
+    const { backups } = (await pgsiloOk(['list', sharing, 'globex', '--json'], at)).json();
+    expect(backups).toMatchObject([{ keysDestroyed: {} }]);
+    expect((await pgsilo(['restore', sharing, 'globex', '--to', 'globex_2'], at)).exit).not.toBe(0);
+  });
+
+  it('nothing is destroyed while a sink cannot be looked at, and no option is named that is not there', async () => {
+    renameSync(join(server.folder, 'tape'), join(server.folder, 'away'));
+    writeFileSync(join(server.folder, 'tape'), 'no folder');
+    const refused = await pgsilo(['keys', 'destroy', perUnit, 'acme', '--yes'], at);
+    rmSync(join(server.folder, 'tape'));
+    renameSync(join(server.folder, 'away'), join(server.folder, 'tape'));
+    expect(refused.exit).not.toBe(0);
+    expect(refused.stderr).toContain('sink tape cannot be looked at');
+    expect(refused.stderr).toContain('Nothing was destroyed.');
+    expect(refused.stderr).not.toContain('--sink');
+  });
+
+  it('a list shows the units whose keys can be read, and why the others cannot', async () => {
+    const none = await pgsiloOk(['keys', 'list', perUnit, 'nobody'], at);
+    expect(none.stdout).toBe('The unit nobody has no keys.');
+    const record = join(server.folder, 'keys/globex/000001/key.json');
+    const written = readFileSync(record);
+    rmSync(record);
+    mkdirSync(record);
+    const [shown, document] = [
+      await pgsilo(['keys', 'list', perUnit], at),
+      await pgsilo(['keys', 'list', perUnit, '--json'], at),
+    ];
+    rmSync(record, { recursive: true });
+    writeFileSync(record, written);
+    expect([shown.exit, document.exit]).toEqual([1, 1]);
+    expect(shown.stdout).toContain(first['acme']);
+    expect(shown.stdout.replaceAll(/\s+/g, ' ')).toContain('the keyring cannot be read');
+    expect(document.json().unreadable).toMatchObject([
+      { unit: 'globex', error: { code: 'transform.key-missing', message: expect.stringContaining(record) } },
+    ]);
   });
 
   it('a pipeline without a keyring has no keys to speak of', async () => {

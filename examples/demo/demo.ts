@@ -23,7 +23,9 @@ const { values: options } = parseArgs({
     folder: { type: 'string', default: join(root, '.demo') },
     // For tests: less data.
     scale: { type: 'string', default: '1' },
+    bucket: { type: 'boolean', default: true },
   },
+  allowNegative: true,
 });
 
 const interruption = new AbortController();
@@ -53,7 +55,7 @@ try {
 
 async function perform(folder: string): Promise<void> {
   const { signal } = interruption;
-  elsewhere = await offSite(folder);
+  elsewhere = options.bucket ? await offSite(folder) : undefined;
   const stage = new Stage(folder, elsewhere ? steps + 1 : steps, signal);
   const fleet = await setUp(stage, folder);
 

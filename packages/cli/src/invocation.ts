@@ -43,7 +43,7 @@ export interface Invocation {
 export async function openInvocation(options: CommonOptions, signal: AbortSignal): Promise<Invocation> {
   const { stdout, stderr, stdin, env } = process;
   const { json = false, quiet = false, logFormat = 'text', progress = true, color = true } = options;
-  const level = options.logLevel ?? (quiet ? 'error' : 'info');
+  const level = options.logLevel ?? (quiet ? 'warn' : 'info');
   const now = (): Date => new Date();
   const screen = new Screen(stderr);
   const errorStyle = styleFor(wantsColor(stderr, color, env));

@@ -3,6 +3,7 @@ import { closePipeline } from '@pgsilo/engine';
 import type { Pipeline, PipelineSink, PipelineTransform } from '@pgsilo/engine';
 import { loadPipeline } from '@pgsilo/pipeline-file';
 import type { Pipeline as PipelineFile } from '@pgsilo/pipeline-file';
+import { PgsiloError } from '@pgsilo/plugin';
 import type { PluginKind, Setup } from '@pgsilo/plugin';
 import { builtins } from './builtins.ts';
 import type { Invocation } from './invocation.ts';
@@ -59,11 +60,16 @@ async function makePipeline(read: PipelineFile, made: MadePlugins, { log }: Invo
   for (const each of read.transforms)
     transforms.push({ use: each.use, transform: await makeOne('transform', each, made) });
   const sinks: PipelineSink[] = [];
+  const places = new Map<string, string>();
   for (const each of read.sinks) {
     const { name, use, required, retention, accept, bytesPerSecond, definition } = each;
     const days = keptDays(retention);
     const sink = await makeOne('sink', each, made, days === undefined ? {} : { keptDays: days });
     const { traits } = definition;
+    const place = `${use} ${(await sink.place?.()) ?? name}`;
+    const twin = places.get(place);
+    if (twin !== undefined) throw each.placed(samePlace(name, twin));
+    places.set(place, name);
     sinks.push({
       name,
       use,
@@ -88,6 +94,13 @@ async function makePipeline(read: PipelineFile, made: MadePlugins, { log }: Invo
     log,
     version: ownVersion(),
   };
+}
+
+/** Each would find the other's objects in its way, and retention of one would remove what the other keeps. */
+function samePlace(name: string, twin: string): PgsiloError {
+  return new PgsiloError('config.invalid', `the sinks ${name} and ${twin} are one and the same place`, {
+    hint: 'Two sinks are worth something when they fail apart: give this one a place of its own, or take it out.',
+  });
 }
 
 async function makeOne<Made extends { close?(): Promise<void> }, Options>(

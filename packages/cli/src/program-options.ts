@@ -8,7 +8,9 @@ export function commonOptions(command: Command): Command {
   return command
     .optionsGroup('Options:')
     .addOption(new Option('--json', 'print one JSON document on standard output').helpGroup(outputGroup))
-    .addOption(new Option('-q, --quiet', 'only errors and what was asked for').helpGroup(outputGroup))
+    .addOption(
+      new Option('-q, --quiet', 'only warnings, errors and what was asked for').helpGroup(outputGroup),
+    )
     .addOption(
       choice('--log-format <format>', 'logs on standard error', ['text', 'json']).helpGroup(outputGroup),
     )

@@ -172,6 +172,8 @@ function restoreCommand(program: Command): void {
     .option('--to <name>', 'name of the new database')
     .option('--to-server <env:NAME|url>', 'another server; env:NAME reads the URL from a variable')
     .option('--table <schema.table>', 'only this table and what it needs; may be given again', collect)
+    .option('--database <name>', 'of a unit that holds a whole server: only this database')
+    .option('--roles-only', 'of a unit that holds a whole server: only its roles')
     .option('--replace', 'put it in the place of the live one, after it was compared')
     .option('--drop-old', 'with --replace: drop the old one instead of keeping it')
     .option('--yes', 'with --replace: do not ask')
@@ -184,6 +186,7 @@ function restoreCommand(program: Command): void {
         'pgsilo restore vigia.yaml acme --before 2026-11-20T18:00:00Z --table public.orders',
         'pgsilo restore vigia.yaml acme --replace',
         'pgsilo restore vigia.yaml @globals --to-server env:NEW_SERVER_URL',
+        'pgsilo restore server.yaml @cluster --database nostromo --to nostromo_copy',
       ),
     )
     .action(

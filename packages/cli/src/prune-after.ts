@@ -23,7 +23,13 @@ export async function pruneAfter(
   }
   try {
     const pruned = await prune(pipeline, { signal });
-    return { pruned, ...(pruned.status === 'ok' ? {} : { exit: 1 }) };
+    const optional = new Set(pipeline.sinks.filter(({ required }) => !required).map(({ name }) => name));
+    const failed = pruned.sinks.filter(
+      ({ error, failed, unreadable }) => error !== undefined || failed + unreadable > 0,
+    );
+    for (const { sink, error } of failed.filter(({ sink }) => optional.has(sink)))
+      log.warn('a sink that is not required was not pruned to its end', { sink, error: error?.message });
+    return { pruned, ...(failed.every(({ sink }) => optional.has(sink)) ? {} : { exit: 1 }) };
   } catch (thrown) {
     const error = toPgsiloError(thrown);
     // Another is doing it: nothing is amiss.

@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -99,6 +99,37 @@ describe('pgsilo backup', () => {
         'error  nothing answers at 127.0.0.1:1\ncause  connect ECONNREFUSED 127.0.0.1:1\n' +
         ' next  Start the server.\n code  source.unreachable\n',
     });
+  });
+
+  it('is not begun with two sinks that are one place, however that is written', async () => {
+    const { folder, file } = await project({ name: 'twice' });
+    const described = JSON.parse(await readFile(file, 'utf8'));
+    const store = join(folder, 'one');
+    await mkdir(store);
+    await symlink(store, join(folder, 'link'));
+    for (const second of ['./one/', join(folder, 'link')]) {
+      described.sinks = [
+        { use: 'local', path: 'one' },
+        { use: 'local', name: 'two', path: second },
+      ];
+      await writeFile(file, JSON.stringify(described));
+      for (const command of ['validate', 'backup', 'prune']) {
+        const ended = await pgsilo([command, file]);
+        expect(ended.exit).toBe(2);
+        expect(ended.stdout + ended.stderr).toContain('the sinks two and local are one and the same place');
+      }
+    }
+  });
+
+  it('says with --quiet that a sink which is not required got nothing, and prunes the others without a failure', async () => {
+    const { folder, file } = await project({ name: 'half' });
+    const described = JSON.parse(await readFile(file, 'utf8'));
+    await writeFile(join(folder, 'no-folder'), '');
+    described.sinks.push({ use: 'local', name: 'off', required: false, path: 'no-folder' });
+    await writeFile(file, JSON.stringify({ ...described, retention: { last: 1 }, prune: 'after-backup' }));
+    const ended = await pgsilo(['backup', file, '--quiet']);
+    expect(ended.stderr).toMatch(/warn .*off/);
+    expect(ended.exit).toBe(0);
   });
 
   it('runs several files one after another and exits with the worst', async () => {

@@ -1,7 +1,7 @@
 import { PgsiloError, throwIfAborted, toPgsiloError } from '@pgsilo/plugin';
 import type { UnitKeys } from '@pgsilo/plugin';
 import { listBackups } from './catalog.ts';
-
+import { lookingEverywhere } from './holdings.ts';
 import { encodeUnit } from './keys.ts';
 import type { Manifest } from './manifest.ts';
 import { addNote } from './note-store.ts';
@@ -10,11 +10,12 @@ import { withSession } from './session.ts';
 
 /** A backup that can be read with one of the unit's keys and in no other way. */
 export interface LockedBackup {
+  readonly pipeline: string;
   readonly backup: string;
   readonly sinks: readonly string[];
 }
 
-/** What destroying a unit's keys makes unreadable, and what it does not. */
+/** What destroying a unit's keys makes unreadable of a pipeline's backups, and where else to look. */
 export interface ErasurePlan {
   readonly unit: string;
   /** Newest first. */
@@ -26,7 +27,7 @@ export interface ErasurePlan {
 }
 
 /**
- * Sorts the backups of a unit into those that its keys alone can open and the others. Throws `usage.invalid` for a unit without keys, and what a sink throws that cannot be read.
+ * Sorts a pipeline's backups of a unit into those that its keys alone can open and the others. The keys may be those of another pipeline, with which it shares a keyring. Throws `usage.invalid` for a unit without keys, and what a sink throws that cannot be read.
  */
 export async function planErasure(
   pipeline: Pipeline,
@@ -41,11 +42,14 @@ export async function planErasure(
     });
   const locked: LockedBackup[] = [];
   const databases = new Set<string>();
-  for await (const { manifest, backup, sinks } of listBackups(pipeline, { unit, signal })) {
-    const database = manifest?.unit.origin['database'];
-    if (typeof database === 'string') databases.add(database);
-    if (manifest && isLocked(manifest, keys, fingerprints)) locked.push({ backup, sinks });
-  }
+  await lookingEverywhere(async () => {
+    for await (const { manifest, backup, sinks } of listBackups(pipeline, { unit, signal })) {
+      const database = manifest?.unit.origin['database'];
+      if (typeof database === 'string') databases.add(database);
+      if (manifest && isLocked(manifest, keys, fingerprints))
+        locked.push({ pipeline: pipeline.name, backup, sinks });
+    }
+  });
   const unitKey = encodeUnit(unit);
   const lockedNames = new Set(locked.map(({ backup }) => `${unitKey}/${backup}`));
   return { unit, locked, lockedNames, databases: [...databases] };

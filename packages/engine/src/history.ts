@@ -62,9 +62,12 @@ export async function newestRunAnywhere(session: EngineSession): Promise<NewestR
 }
 
 /** What the source may know of earlier runs. It only orders jobs, so trouble here is logged and the run goes on without. */
-export async function readHistory(session: EngineSession): Promise<History> {
+export async function readHistory(
+  session: EngineSession,
+  sinks: readonly PipelineSink[] = session.pipeline.sinks,
+): Promise<History> {
   const sizes = new Map<string, number>();
-  for (const sink of session.pipeline.sinks) {
+  for (const sink of sinks) {
     try {
       const { report } = await newestRun(session, sink);
       for (const line of report?.units ?? []) if (line.status === 'good') sizes.set(line.unit, line.bytes);

@@ -1,4 +1,4 @@
-import { throwIfAborted } from '@pgsilo/plugin';
+import { isPgsiloError, PgsiloError, throwIfAborted } from '@pgsilo/plugin';
 import { listPlaces, readPlace } from './catalog.ts';
 import type { Place } from './catalog.ts';
 import { encodeUnit, timeOfId } from './keys.ts';
@@ -48,7 +48,7 @@ export async function findHoldings(
   signal: AbortSignal,
 ): Promise<readonly Holding[]> {
   return withSession(pipeline, signal, async (session) => {
-    const places = await listPlaces(session, pipeline.sinks);
+    const places = await lookingEverywhere(() => listPlaces(session, pipeline.sinks));
     const notes = await readNotes(session, pipeline.sinks);
     const found: Holding[] = [];
     const units = Map.groupBy(places, ({ unitKey }) => unitKey);
@@ -63,6 +63,21 @@ export async function findHoldings(
     });
     return found.sort((a, b) => (a.sink + a.unit < b.sink + b.unit ? -1 : 1));
   });
+}
+
+/** Elsewhere a sink that cannot be read may be passed over. Here it may not: nobody could believe what is then said of the others. */
+export async function lookingEverywhere<Result>(look: () => Promise<Result>): Promise<Result> {
+  try {
+    return await look();
+  } catch (error) {
+    if (!isPgsiloError(error) || !error.code.startsWith('sink.')) throw error;
+    // What the sink itself hinted at stands in the cause; the hint of the catalog is to leave the sink out.
+    const own = isPgsiloError(error.cause) ? error.cause.hint : undefined;
+    throw new PgsiloError(error.code, error.message, {
+      cause: error.cause,
+      hint: `${own === undefined ? '' : `${own} `}Every sink must be readable, to know what the unit has there.`,
+    });
+  }
 }
 
 /** The newest manifest that can be read; undefined where none can. */

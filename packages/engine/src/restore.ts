@@ -23,6 +23,10 @@ export interface RestoreOptions {
   readonly dropOld: boolean;
   readonly jobs: number;
   readonly tables?: readonly string[];
+  /** Of a unit that holds a whole server: this database of it alone. */
+  readonly database?: string;
+  /** Of such a unit: its roles alone. */
+  readonly rolesOnly?: boolean;
   readonly owner: boolean;
   readonly signal: AbortSignal;
   readonly observe?: (event: RestoreEvent) => void;
@@ -61,6 +65,7 @@ export interface RestoreReport {
 
 /** Finds the backup, fetches and proves what is needed to judge, and asks the source whether and how it can be restored. Nothing but scratch is written. */
 export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions): Promise<PreparedRestore> {
+  refuseParts(pipeline, options);
   if (options.at) await refuseMoment(pipeline, options.unit, options.at, options.signal);
   const find = {
     ...(options.backup === undefined ? {} : { backup: options.backup }),
@@ -85,6 +90,8 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
     ...(options.to === undefined ? {} : { to: options.to }),
     ...(options.toServer === undefined ? {} : { toServer: options.toServer }),
     ...(options.tables === undefined ? {} : { tables: options.tables }),
+    ...(options.database === undefined ? {} : { database: options.database }),
+    ...(options.rolesOnly ? { rolesOnly: true } : {}),
     replace: options.replace,
     dropOld: options.dropOld,
     jobs: options.jobs,
@@ -117,6 +124,22 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
       }
     },
   };
+}
+
+/** A source that does not know of a part would restore all of the unit. */
+function refuseParts({ source }: Pipeline, { database, rolesOnly, unit }: RestoreOptions): void {
+  const wanted = [
+    { part: 'database', option: '--database', asked: database !== undefined },
+    { part: 'roles', option: '--roles-only', asked: rolesOnly === true },
+  ] as const;
+  for (const { part, option, asked } of wanted) {
+    if (!asked || source.traits.parts?.includes(part)) continue;
+    throw new PgsiloError(
+      'restore.refused',
+      `${option} takes a part out of a unit that holds a whole server, and ${JSON.stringify(unit)} of ${source.use} is none`,
+      { hint: `Leave ${option} out.` },
+    );
+  }
 }
 
 const unknownNewer = 'whether there was a newer backup is not known';

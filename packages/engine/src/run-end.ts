@@ -61,7 +61,9 @@ function optionalSinkWarnings(lines: readonly RunUnit[], optional: ReadonlySet<s
     const units = lines.filter((line) => line.sinks.some((sink) => sink.sink === name && isLacking(sink)));
     return units.length === 0
       ? []
-      : [`sink ${name} (not required) lacks ${units.length} of ${lines.length} units of this run`];
+      : [
+          `sink ${name} (not required) lacks ${units.length} of ${lines.length} units of this run; \`pgsilo copy\` fills it`,
+        ];
   });
 }
 

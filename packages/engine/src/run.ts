@@ -5,6 +5,7 @@ import { ownIdentity } from '@pgsilo/plugin/process-identity';
 import type { History, Job } from '@pgsilo/plugin';
 import type { RunEvent } from './events.ts';
 import { readDue } from './acceptance.ts';
+import { meetSinks } from './first-contact.ts';
 import { readHistory } from './history.ts';
 import { failedUnit, runJob } from './job.ts';
 import { newRunId, runBeginKey } from './keys.ts';
@@ -67,8 +68,9 @@ export async function backup(pipeline: Pipeline, options: BackupOptions): Promis
 async function runLocked(state: RunState, options: BackupOptions, startedAt: Date): Promise<RunReport> {
   const { session, run, signal } = state;
   const { pipeline } = session;
-  await Promise.all(pipeline.sinks.map((sink) => sweepDeadRuns(session, sink)));
-  const history = await readHistory(session);
+  await meetSinks(state);
+  await Promise.all(state.sinks.map((sink) => sweepDeadRuns(session, sink)));
+  const history = await readHistory(session, state.sinks);
   const whole = await pipeline.source.source.plan(history, session.context(1, signal));
   const plan = selectUnits(whole, options);
   const jobs = largestFirst(plan.jobs, history);
@@ -135,7 +137,11 @@ async function begin(state: RunState, startedAt: Date, units: readonly string[])
       }
     }),
   );
-  if (state.sinks.length === 0) throw failures[0] ?? new PgsiloError('internal', 'no sink is left');
+  if (state.sinks.length > 0) return;
+  const [first] = session.pipeline.sinks;
+  throw (
+    failures[0] ?? (first && state.droppedBecause(first)) ?? new PgsiloError('internal', 'no sink is left')
+  );
 }
 
 /** What the sinks with `accept` want of this run; one that cannot say so takes no part in it. */

@@ -73,7 +73,8 @@ export async function verify(pipeline: Pipeline, options: VerifyOptions): Promis
     const chosen = choosePlaces(places, options);
     const newest = await newestRunAnywhere(session);
     const missing = findMissing(newest, sinks, places, options);
-    const records = [...newest.damaged, ...(await readNotes(session, sinks)).damaged];
+    const notes = await readNotes(session, sinks);
+    const records = [...newest.damaged, ...notes.damaged];
     if (chosen.length + missing.length === 0) {
       throw new PgsiloError('catalog.not-found', 'there is nothing to verify', {
         hint: '`pgsilo list FILE` shows what there is.',
@@ -82,9 +83,15 @@ export async function verify(pipeline: Pipeline, options: VerifyOptions): Promis
     const checked: VerifiedBackup[] = [];
     const work = chosen.flatMap((place) => place.sinks.map((sink) => ({ place, sink })));
     await eachLimited(work, pipeline.limits.jobs, async ({ place, sink }) => {
-      const result = await verifyIn(session, sink, place, options);
-      checked.push(result);
-      options.observe?.({ type: 'checked', ...result });
+      // Nobody can decode it, which is how it was meant: its objects can still be looked at.
+      const gone = notes.destroyed.has(`${place.unitKey}/${place.backup}`);
+      const result = await verifyIn(session, sink, place, gone ? { ...options, level: 'objects' } : options);
+      const checkedOne =
+        gone && result.summary !== undefined
+          ? { ...result, summary: `${result.summary}, its keys were destroyed` }
+          : result;
+      checked.push(checkedOne);
+      options.observe?.({ type: 'checked', ...checkedOne });
     });
     const failed = missing.length + records.length > 0 || checked.some(({ status }) => status === 'failed');
     return { status: failed ? 'failed' : 'ok', level: options.level, checked, missing, records };

@@ -53,6 +53,7 @@ export type {
   SourceArtifact,
   SourceFacts,
   SourceItem,
+  RestorePart,
   SourceTraits,
   Unit,
   UnitFacts,
@@ -70,4 +71,5 @@ export type {
   UnitKey,
   UnitKeys,
 } from './unit-keys.ts';
+export { nothingDestroyed } from './unit-keys.ts';
 export { untilAborted } from './until-aborted.ts';

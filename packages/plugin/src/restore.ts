@@ -15,6 +15,10 @@ export interface RestoreRequest {
   readonly jobs: number;
   /** Only these tables (`schema.table`) and what they need; undefined: everything. */
   readonly tables?: readonly string[];
+  /** Only this database out of a unit that holds several. Asked only of sources whose traits name `database` among their parts. */
+  readonly database?: string;
+  /** Only the roles of a unit that holds a whole server. Asked only of sources whose traits name `roles`. */
+  readonly rolesOnly?: boolean;
   /** Restore ownership and grants; without it, all belongs to the role that restores. */
   readonly owner: boolean;
   /** Brackets one step of the work: the engine times it, shows it and puts it into the report. */

@@ -51,6 +51,11 @@ export interface Sink {
   /** Reaches the store, logs in, and proves by trying that it can write, read, list and remove; leaves nothing behind. */
   check(context: Context): AsyncIterable<CheckResult>;
 
+  /**
+   * Where the objects lie, as far as it is known without asking the store: two sinks of one pipeline that say the same are one place, and retention of one would remove what the other keeps.
+   */
+  place?(): Promise<string>;
+
   /** Ends connections and timers. Nothing is open afterwards. Called once, after the last call. */
   close(): Promise<void>;
 

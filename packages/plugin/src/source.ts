@@ -185,4 +185,9 @@ export interface SourceTraits {
   readonly consistency: 'unit' | 'job' | 'cluster';
   /** Whether `--at` can be answered, which takes write-ahead log. */
   readonly pointInTime: boolean;
+  /** What can be restored out of a unit that holds more; default: nothing but tables. */
+  readonly parts?: readonly RestorePart[];
 }
+
+/** A database out of a whole server (`--database`), or its roles alone (`--roles-only`). */
+export type RestorePart = 'database' | 'roles';

@@ -18,6 +18,7 @@ export async function createAzureSink(options: Options): Promise<Sink> {
     stat: (key, context) => stat(store, key, context),
     list: (prefix, context) => list(store, prefix, context),
     remove: createRemove(store),
+    place: () => Promise.resolve(`${store.service.url} ${options.container}/${store.prefix}`),
     check: (context) => check(sink, store, context),
     async close() {
       store.close();

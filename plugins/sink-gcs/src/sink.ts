@@ -22,6 +22,10 @@ export function createGcsSink(options: Options, setup: Setup, silence?: number):
     stat: (key, context) => stat(store, key, context),
     list: (prefix, context) => list(store, prefix, context),
     remove: createRemove(store),
+    place: () =>
+      Promise.resolve(
+        `${options.apiEndpoint ?? 'gcs'} ${options.bucket}/${options.prefix.replace(/\/$/, '')}`,
+      ),
     check: (context) => check(sink, context),
     async close() {
       store.close();

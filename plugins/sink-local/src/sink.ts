@@ -50,6 +50,7 @@ export function createLocalSink(options: Options, setup: Pick<Setup, 'folder'>, 
       await removeObjects(tree, folders, keys, context);
       return [];
     },
+    place: () => tree.place(),
     check: (context) => checkFolder(tree, publisher, sink, context),
     async close() {
       await folders.prune(tree.writing);

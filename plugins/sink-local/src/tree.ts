@@ -47,6 +47,11 @@ export class Tree {
     return found !== undefined;
   }
 
+  /** The root without links; as it is written where it is not there yet. */
+  place(): Promise<string> {
+    return realpath(this.root).catch(() => this.root);
+  }
+
   async #rootIdentity(): Promise<string | undefined> {
     try {
       const found = await stat(this.root, { bigint: true });

@@ -26,6 +26,7 @@ export function createS3Sink(options: Options, setup: Setup, patience?: Patience
     stat: (key, context) => stat(store, key, store.tell(context)),
     list: (prefix, context) => list(store, prefix, store.tell(context)),
     remove: (keys, context) => remove(keys, store.tell(context)),
+    place: () => Promise.resolve(`${options.endpoint ?? 'aws'} ${store.bucket}/${store.prefix}`),
     check: (context) => check(sink, store, setup.keptDays, context),
     sweep: (prefix, before, context) => sweep(store, prefix, before, store.tell(context)),
     async close() {

@@ -14,18 +14,20 @@ export function openUnitKeys({ keyring, settings }: Cipher): UnitKeys {
   );
 }
 
+/** The key of `signWith`, opened. */
 export async function readSigningKey(file: string, { signPassphrase }: Settings): Promise<PrivateKey> {
-  const [first] = await readPrivateKeys([file], signPassphrase, 'signPassphrase');
-  const key = first!.key;
   try {
+    const [first] = await readPrivateKeys([file], signPassphrase, 'signPassphrase');
+    const key = first!.key;
     await key.getSigningKey();
     return key;
   } catch (error) {
     throw new PgsiloError(
       'transform.key-missing',
-      `the key in ${file} cannot sign: ${(error as Error).message}`,
+      `the receipt cannot be signed with ${file}: ${(error as Error).message}`,
       {
         cause: error,
+        hint: 'Correct signWith, the file of a private key that can sign, or signPassphrase, which opens it.',
       },
     );
   }

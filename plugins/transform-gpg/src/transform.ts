@@ -9,6 +9,12 @@ export type Settings = Readonly<Options>;
 export function createGpgTransform(options: Options, setup: Setup): Transform {
   mustAgree(options);
   const settings = settingsOf(options, setup);
+  if (settings.keyring?.copies.includes(settings.keyring.path))
+    throw wrong(
+      'keyring.copies',
+      'keyring.copies names the keyring itself, which is no copy of it',
+      'Name a folder on another machine.',
+    );
   // openpgp takes as long to load as all the rest of pgsilo, and most commands encrypt nothing.
   const loading = once(async () => new (await import('./cipher.ts')).Cipher(settings, setup.log));
   return {

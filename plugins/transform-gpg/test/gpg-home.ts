@@ -14,7 +14,7 @@ export interface GpgHome {
   makeKey(name: string, settings?: KeySettings): Promise<string>;
   /** Writes a key, found by its whole name, into the folder and returns the file's path. */
   exportPublic(name: string): Promise<string>;
-  exportPrivate(name: string): Promise<string>;
+  exportPrivate(name: string, passphrase?: string): Promise<string>;
   dispose(): Promise<void>;
 }
 
@@ -70,12 +70,12 @@ export async function makeGpgHome(config: readonly string[] = []): Promise<GpgHo
       return fingerprint;
     },
     exportPublic: (name) => write(`${name}.asc`, ['--armor', '--export', `=${name}`]),
-    exportPrivate: (name) =>
+    exportPrivate: (name, passphrase = '') =>
       write(`${name}-private.asc`, [
         '--pinentry-mode',
         'loopback',
         '--passphrase',
-        '',
+        passphrase,
         '--armor',
         '--export-secret-keys',
         `=${name}`,

@@ -2,12 +2,12 @@ import { access, constants } from 'node:fs/promises';
 import { hostname, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { findHoldings, noteErasure, planErasure, unitKeysOf } from '@pgsilo/engine';
-import type { ErasurePlan, Holding, Pipeline } from '@pgsilo/engine';
-import { PgsiloError } from '@pgsilo/plugin';
-import type { Destruction, Receipt } from '@pgsilo/plugin';
+import type { ErasurePlan, Holding, LockedBackup, Pipeline } from '@pgsilo/engine';
+import { nothingDestroyed, PgsiloError } from '@pgsilo/plugin';
+import type { Destruction, Receipt, UnitKeys } from '@pgsilo/plugin';
 import { confirmDestroying } from '../confirm.ts';
 import type { Invocation } from '../invocation.ts';
-import { readPipelineFile, usePipeline, withPipeline } from '../open-pipeline.ts';
+import { withPipeline } from '../open-pipeline.ts';
 import { writeReceipt } from '../receipt-files.ts';
 import type { ReceiptFiles } from '../receipt-files.ts';
 import { formatCount, formatTime } from '../terminal/format.ts';
@@ -21,6 +21,14 @@ export interface DestroyOptions {
   readonly yes?: boolean;
 }
 
+/** What would be done, in each of the pipelines that are looked at; the first of them has the keys. */
+interface Plan {
+  readonly unit: string;
+  readonly of: readonly { readonly pipeline: Pipeline; readonly erasure: ErasurePlan }[];
+  readonly locked: readonly LockedBackup[];
+  readonly remaining: readonly Holding[];
+}
+
 /** `pgsilo keys destroy`. Everything that can fail is looked at before anything is destroyed. */
 export async function destroyKeys(
   invocation: Invocation,
@@ -28,40 +36,87 @@ export async function destroyKeys(
   unit: string,
   options: DestroyOptions,
 ): Promise<number> {
-  const { signal, json, quiet, out } = invocation;
-  return withPipeline(file, invocation, async (pipeline) => {
-    const keys = await unitKeysOf(pipeline);
+  const { json, out, signal, quiet } = invocation;
+  const also = (options.also ?? []).filter((each) => resolve(each) !== resolve(file));
+  return withPipelines([file, ...also], invocation, async (pipelines) => {
+    const own = pipelines[0]!;
     const folder = resolve(options.receipt ?? '.');
-    const plan = await planErasure(pipeline, keys, unit, signal);
-    const remaining = await findRemaining(invocation, pipeline, plan, options.also ?? []);
+    const { keys, plan, by } = await prepare(invocation, pipelines, unit, options).catch((error: unknown) => {
+      throw options.dryRun ? error : nothingDestroyed(error);
+    });
     if (options.dryRun) {
-      if (json) await out.json({ ...documentOf(pipeline, plan, remaining), dryRun: true });
-      else await out.write(planText(plan, remaining));
+      if (json) await out.json({ ...documentOf(own, plan), dryRun: true });
       return 0;
     }
-    await mustBeWritable(folder);
-    if (!json && !quiet) await out.write(planText(plan, remaining));
-    if (!options.yes) await confirmDestroying(unit, formatCount(plan.locked.length, 'backup'), invocation);
-
-    const order = { by: options.by ?? `${userInfo().username}@${hostname()}`, at: pipeline.clock.now() };
+    const order = { by, at: own.clock.now() };
     const destruction = await keys.destroy(unit, order);
     const facts = {
       at: order.at,
-      pipeline: pipeline.name,
+      pipelines: namesOf(plan),
       backups: plan.locked,
-      remaining: remaining.map(remainingFact),
+      remaining: plan.remaining.map(remainingFact),
     };
-    const receipt = await keys.receipt(destruction, facts);
-    const files = await keepReceipt(receipt, folder, unit, order.at);
-    for (const warning of await noteErasure(pipeline, plan, firstOf(destruction), signal))
-      invocation.log.warn(warning);
+    const files = await keepReceipt(() => keys.receipt(destruction, facts), folder, unit, order.at);
+    for (const { pipeline, erasure } of plan.of)
+      for (const warning of await noteErasure(pipeline, erasure, firstOf(destruction), signal))
+        invocation.log.warn(warning);
     if (json) {
       const { folders, keys: destroyed } = destruction;
       const done = { keys: destroyed, folders, receipt: files };
-      await out.json({ ...documentOf(pipeline, plan, remaining), dryRun: false, ...done });
+      await out.json({ ...documentOf(own, plan), dryRun: false, ...done });
     } else if (!quiet) await out.write(doneText(destruction, files));
     return 0;
   });
+}
+
+/** Makes the plugins of several pipeline files, and closes all of them when `work` has ended. */
+async function withPipelines(
+  [file, ...others]: readonly string[],
+  invocation: Invocation,
+  work: (pipelines: readonly Pipeline[]) => Promise<number>,
+): Promise<number> {
+  if (file === undefined) return work([]);
+  return withPipeline(file, invocation, (pipeline) =>
+    withPipelines(others, invocation, (rest) => work([pipeline, ...rest])),
+  );
+}
+
+/** All that comes before the destruction: looks, shows and asks. */
+async function prepare(
+  invocation: Invocation,
+  pipelines: readonly Pipeline[],
+  unit: string,
+  { by, receipt, dryRun, yes }: DestroyOptions,
+): Promise<{ readonly keys: UnitKeys; readonly plan: Plan; readonly by: string }> {
+  const { signal, json, quiet, out } = invocation;
+  const keys = await unitKeysOf(pipelines[0]!);
+  const plan = await planAll(pipelines, keys, unit, signal);
+  if (!dryRun) await mustBeWritable(resolve(receipt ?? '.'));
+  if (!json && (dryRun || !quiet)) await out.write(planText(plan));
+  if (!dryRun && !yes) await confirmDestroying(unit, formatCount(plan.locked.length, 'backup'), invocation);
+  return { keys, plan, by: by ?? `${userInfo().username}@${hostname()}` };
+}
+
+async function planAll(
+  pipelines: readonly Pipeline[],
+  keys: UnitKeys,
+  unit: string,
+  signal: AbortSignal,
+): Promise<Plan> {
+  const of: { readonly pipeline: Pipeline; readonly erasure: ErasurePlan }[] = [];
+  for (const pipeline of pipelines)
+    of.push({ pipeline, erasure: await planErasure(pipeline, keys, unit, signal) });
+  const databases = [...new Set(of.flatMap(({ erasure }) => erasure.databases))];
+  const remaining: Holding[] = [];
+  for (const { pipeline, erasure } of of) {
+    const tenant = { unit, databases, except: erasure.lockedNames };
+    remaining.push(...(await findHoldings(pipeline, tenant, signal)));
+  }
+  return { unit, of, locked: of.flatMap(({ erasure }) => erasure.locked), remaining };
+}
+
+function namesOf({ of }: Plan): readonly string[] {
+  return [...new Set(of.map(({ pipeline }) => pipeline.name))];
 }
 
 /** The date and name of a destruction that was interrupted once stay those of the first call. */
@@ -70,36 +125,25 @@ function firstOf({ keys }: Destruction): { readonly by: string; readonly at: Dat
   return { by: first!.destroyedBy, at: new Date(first!.destroyedAt) };
 }
 
-async function findRemaining(
-  invocation: Invocation,
-  own: Pipeline,
-  { unit, databases, lockedNames }: ErasurePlan,
-  files: readonly string[],
-): Promise<readonly Holding[]> {
-  const { signal } = invocation;
-  const found = [...(await findHoldings(own, { unit, databases, except: lockedNames }, signal))];
-  for (const file of files) {
-    const read = await readPipelineFile(file, invocation);
-    const tenant = { unit, databases, except: read.name === own.name ? lockedNames : new Set<string>() };
-    found.push(...(await usePipeline(read, invocation, (other) => findHoldings(other, tenant, signal))));
-  }
-  return found;
-}
-
 async function mustBeWritable(folder: string): Promise<void> {
   try {
     await access(folder, constants.W_OK | constants.X_OK);
   } catch (cause) {
     throw new PgsiloError('usage.invalid', `no receipt can be written to ${JSON.stringify(folder)}`, {
       cause,
-      hint: 'Name a folder that is there: --receipt FOLDER. Nothing was destroyed.',
+      hint: 'Name a folder that is there: --receipt FOLDER.',
     });
   }
 }
 
-async function keepReceipt(receipt: Receipt, folder: string, unit: string, at: Date): Promise<ReceiptFiles> {
+async function keepReceipt(
+  sign: () => Promise<Receipt>,
+  folder: string,
+  unit: string,
+  at: Date,
+): Promise<ReceiptFiles> {
   try {
-    return await writeReceipt(receipt, folder, unit, at);
+    return await writeReceipt(await sign(), folder, unit, at);
   } catch (cause) {
     throw new PgsiloError(
       'internal',
@@ -112,14 +156,12 @@ async function keepReceipt(receipt: Receipt, folder: string, unit: string, at: D
   }
 }
 
-function documentOf(
-  { name }: Pipeline,
-  { unit, locked }: ErasurePlan,
-  remaining: readonly Holding[],
-): object {
+function documentOf({ name }: Pipeline, plan: Plan): object {
+  const { unit, locked, remaining } = plan;
   return {
     pipeline: name,
     unit,
+    pipelines: namesOf(plan),
     backups: locked,
     remaining: remaining.map(({ newest, until, ...rest }) => ({
       ...rest,
@@ -139,16 +181,21 @@ function remainingFact({ pipeline, sink, unit, backups, until }: Holding): {
   };
 }
 
-function planText({ unit, locked }: ErasurePlan, remaining: readonly Holding[]): string {
-  const sinks = [...new Set(locked.flatMap((backup) => backup.sinks))].map(printable).join(', ');
-  const where = locked.length === 0 ? '' : `, in ${sinks} and wherever else copies of them are`;
+function planText({ unit, of, locked, remaining }: Plan): string {
+  const gone = of
+    .filter(({ erasure }) => erasure.locked.length > 0)
+    .map(({ pipeline, erasure }) => {
+      const sinks = [...new Set(erasure.locked.flatMap((backup) => backup.sinks))].map(printable).join(', ');
+      return `  ${formatCount(erasure.locked.length, 'backup')} by ${printable(pipeline.name)}, in ${sinks}\n`;
+    });
+  const where = gone.length === 0 ? '.\n' : `, wherever copies of them are:\n${gone.join('')}`;
   const rest = remaining.map(({ pipeline, sink, unit: other, backups, newest, until }) => {
     const end = until ? `until ${formatTime(until.toISOString())} by its retention` : 'without an end';
     const what = `${formatCount(backups, 'backup')} of ${printable(other)} by ${printable(pipeline)} in ${printable(sink)}`;
     return `  ${what}, the newest of ${formatTime(newest.toISOString())}: ${end}\n`;
   });
   const left = rest.length === 0 ? '' : `Still readable, and may hold ${printable(unit)}:\n${rest.join('')}`;
-  return `Unreadable without the keys of ${printable(unit)}: ${formatCount(locked.length, 'backup')}${where}.\n${left}`;
+  return `Unreadable without the keys of ${printable(unit)}: ${formatCount(locked.length, 'backup')}${where}${left}`;
 }
 
 function doneText({ unit, keys, folders }: Destruction, { text, signature }: ReceiptFiles): string {

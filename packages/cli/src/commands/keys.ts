@@ -1,24 +1,38 @@
 import { resolve } from 'node:path';
 import { unitKeysOf } from '@pgsilo/engine';
-import type { UnitKey } from '@pgsilo/plugin';
+import type { PgsiloError, UnitKey } from '@pgsilo/plugin';
+import { errorCell, errorDocument } from '../error-text.ts';
 import type { Invocation } from '../invocation.ts';
 import { withPipeline } from '../open-pipeline.ts';
 import { formatCount, formatTime } from '../terminal/format.ts';
 import { printable } from '../terminal/printable.ts';
 import { renderTable } from '../terminal/table.ts';
 
-/** `pgsilo keys list`. Exits 1 when a key is lost, or its destruction was interrupted. */
+/** `pgsilo keys list`. Exits 1 when a key is lost or cannot be read, or its destruction was interrupted. */
 export async function listKeys(
   invocation: Invocation,
   file: string,
   units: readonly string[],
 ): Promise<number> {
   return withPipeline(file, invocation, async (pipeline) => {
-    const keys = await (await unitKeysOf(pipeline)).list(units.length > 0 ? units : undefined);
-    if (invocation.json) await invocation.out.json({ pipeline: pipeline.name, keys });
-    else await invocation.out.write(keysText(keys, invocation));
-    return keys.some(({ state, destroyed }) => state === 'lost' || destroyed?.unfinished) ? 1 : 0;
+    const unreadable: Unreadable[] = [];
+    const named = units.length > 0 ? units : undefined;
+    const keys = await (
+      await unitKeysOf(pipeline)
+    ).list(named, (unit, error) => unreadable.push({ unit, error }));
+    if (invocation.json) {
+      const errors = unreadable.map(({ unit, error }) => ({ unit, error: errorDocument(error) }));
+      await invocation.out.json({ pipeline: pipeline.name, keys, unreadable: errors });
+    } else await invocation.out.write(listText({ units, keys, unreadable }, invocation));
+    const wrong = keys.some(({ state, destroyed }) => state === 'lost' || destroyed?.unfinished);
+    return wrong || unreadable.length > 0 ? 1 : 0;
   });
+}
+
+/** A unit whose keys cannot be read, and why. */
+interface Unreadable {
+  readonly unit: string;
+  readonly error: PgsiloError;
 }
 
 /** `pgsilo keys rotate`. */
@@ -68,16 +82,36 @@ export async function exportKeys(
   });
 }
 
-function keysText(keys: readonly UnitKey[], { style, out }: Invocation): string {
-  if (keys.length === 0) return 'There are no keys yet: the first backup of a unit makes its key.\n';
-  const rows = keys.map((key) => [
-    printable(key.unit),
-    String(key.generation),
-    formatTime(key.created),
-    key.state === 'lost' || key.destroyed ? { text: stateText(key), colour: style.red } : stateText(key),
-    key.fingerprint,
-  ]);
-  return renderTable(columns, rows, { style, width: out.width });
+interface Listed {
+  /** Those that were asked for; none: all. */
+  readonly units: readonly string[];
+  readonly keys: readonly UnitKey[];
+  readonly unreadable: readonly Unreadable[];
+}
+
+function listText({ units, keys, unreadable }: Listed, { style, out }: Invocation): string {
+  const found = new Set([...keys, ...unreadable].map(({ unit }) => unit));
+  if (found.size === 0 && units.length === 0)
+    return 'There are no keys yet: the first backup of a unit makes its key.\n';
+  const without = units.filter((unit) => !found.has(unit));
+  const rows = [
+    ...keys.map((key) => [
+      printable(key.unit),
+      String(key.generation),
+      formatTime(key.created),
+      key.state === 'lost' || key.destroyed ? { text: stateText(key), colour: style.red } : stateText(key),
+      key.fingerprint,
+    ]),
+    ...unreadable.map(({ unit, error }) => [
+      printable(unit),
+      '',
+      '',
+      { text: errorCell(error), colour: style.red },
+      '',
+    ]),
+  ];
+  const table = rows.length === 0 ? '' : renderTable(columns, rows, { style, width: out.width });
+  return table + without.map((unit) => `The unit ${printable(unit)} has no keys.\n`).join('');
 }
 
 function stateText({ state, destroyed }: UnitKey): string {

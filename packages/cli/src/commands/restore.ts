@@ -21,6 +21,8 @@ export interface RestoreOptions {
   readonly to?: string;
   readonly toServer?: string;
   readonly table?: readonly string[];
+  readonly database?: string;
+  readonly rolesOnly?: boolean;
   readonly replace?: boolean;
   readonly dropOld?: boolean;
   readonly yes?: boolean;
@@ -64,6 +66,8 @@ export async function restore(
         ...(to === undefined ? {} : { to }),
         ...(toServer === undefined ? {} : { toServer }),
         ...(tables === undefined ? {} : { tables }),
+        ...(options.database === undefined ? {} : { database: options.database }),
+        ...(options.rolesOnly ? { rolesOnly: true } : {}),
         replace,
         dropOld: options.dropOld ?? false,
         jobs: options.jobs ?? Math.min(mostJobs, availableParallelism()),

@@ -8,10 +8,19 @@ import type { KeyringFolder, KeyRecord } from './keyring-folder.ts';
 const forOthers = 0o077;
 
 /** What `pgsilo doctor` says of the keyring and its copies. */
-export async function* checkKeyring({ main, copies }: Keyring): AsyncGenerator<CheckResult> {
+export async function* checkKeyring(keyring: Keyring): AsyncGenerator<CheckResult> {
   const name = 'keyring';
+  const { main, copies } = keyring;
   const keys = await allKeys(main);
-  if (!(await main.exists())) {
+  const absent = keys.length === 0 ? await keyring.absentCopy() : undefined;
+  if (absent) {
+    yield {
+      name,
+      status: 'failed',
+      message: `${main.path} has no keys and its copy ${absent.path} is not there: no key is made until it is`,
+      hint: 'Mount it, or make its folder if there never was one.',
+    };
+  } else if (!(await main.exists())) {
     yield { name, status: 'ok', message: `${main.path} is not there yet: the first backup makes it` };
   } else if (((await stat(main.path)).mode & forOthers) !== 0) {
     yield {

@@ -1,32 +1,74 @@
-import { PgsiloError } from '@pgsilo/plugin';
+import { nothingDestroyed, PgsiloError, toPgsiloError } from '@pgsilo/plugin';
 import type { Destruction, DestructionOrder } from '@pgsilo/plugin';
 import { noKeys } from './keyring.ts';
 import type { Keyring } from './keyring.ts';
 import type { KeyRecord, Tombstone } from './keyring-folder.ts';
 
-/** Removes every private half of a unit's keys, in the keyring and all its copies. */
+/**
+ * Removes every private half of a unit's keys, in the keyring and all its copies.
+ * @param beforehand throws what else keeps it from beginning.
+ */
 export async function destroyKeys(
   keyring: Keyring,
   unit: string,
   { by, at }: DestructionOrder,
+  beforehand: () => Promise<unknown>,
 ): Promise<Destruction> {
-  for (const copy of keyring.copies) {
-    if (await copy.exists()) continue;
+  let earlier: ReadonlyMap<string, Tombstone>;
+  try {
+    await beforehand();
+    earlier = await lookAtAll(keyring, unit);
+  } catch (error) {
+    throw nothingDestroyed(error);
+  }
+  let keys: readonly KeyRecord[];
+  try {
+    keys = await destroyAll(keyring, unit, earlier, { at: at.toISOString(), by });
+  } catch (error) {
+    const { code, message, cause, hint } = toPgsiloError(error);
     throw new PgsiloError(
-      'config.invalid',
-      `the copy ${copy.path} of the keyring is not there: nothing was destroyed`,
-      {
-        option: 'keyring.copies',
-        hint: 'Mount it, so that its keys are destroyed as well.',
-      },
+      code,
+      `the destruction of the keys of ${JSON.stringify(unit)} was interrupted: ${message}`,
+      { cause, hint: `${hint === undefined ? '' : `${hint} `}Then run it again, which finishes it.` },
     );
   }
-  const tombstone = { at: at.toISOString(), by };
-  // What was begun before keeps its date and its name, wherever they stand.
+  return {
+    unit,
+    folders: keyring.folders.map(({ path }) => path),
+    keys: keys.map(({ fingerprint, created, destroyed }) => ({
+      fingerprint,
+      created,
+      destroyedAt: destroyed!.at,
+      destroyedBy: destroyed!.by,
+    })),
+  };
+}
+
+/** Reads the unit's keys in every folder. What was begun before keeps its date and its name, wherever they stand. */
+async function lookAtAll(keyring: Keyring, unit: string): Promise<ReadonlyMap<string, Tombstone>> {
+  const absent = await keyring.absentCopy();
+  if (absent)
+    throw new PgsiloError('config.invalid', `the copy ${absent.path} of the keyring is not there`, {
+      option: 'keyring.copies',
+      hint: 'Mount it, so that its keys are destroyed as well.',
+    });
   const earlier = new Map<string, Tombstone>();
+  let known = false;
   for (const folder of keyring.folders)
-    for (const record of await folder.keysOf(unit))
-      if (record.destroyed) earlier.set(record.fingerprint, record.destroyed);
+    for (const { fingerprint, destroyed } of await folder.keysOf(unit)) {
+      known = true;
+      if (destroyed) earlier.set(fingerprint, destroyed);
+    }
+  if (!known) throw noKeys(unit);
+  return earlier;
+}
+
+async function destroyAll(
+  keyring: Keyring,
+  unit: string,
+  earlier: ReadonlyMap<string, Tombstone>,
+  tombstone: Tombstone,
+): Promise<readonly KeyRecord[]> {
   const keys = new Map<string, KeyRecord>();
   for (const folder of keyring.folders) {
     // A backup or a rotation that runs at this moment may add one.
@@ -41,15 +83,5 @@ export async function destroyKeys(
     for (const record of await folder.keysOf(unit))
       if (!keys.has(record.fingerprint)) keys.set(record.fingerprint, record);
   }
-  if (keys.size === 0) throw noKeys(unit);
-  return {
-    unit,
-    folders: keyring.folders.map(({ path }) => path),
-    keys: [...keys.values()].map(({ fingerprint, created, destroyed }) => ({
-      fingerprint,
-      created,
-      destroyedAt: destroyed!.at,
-      destroyedBy: destroyed!.by,
-    })),
-  };
+  return [...keys.values()];
 }

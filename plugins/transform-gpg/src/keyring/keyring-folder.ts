@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import type { Stats } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { encodeUnit, PgsiloError } from '@pgsilo/plugin';
 import { z } from 'zod';
 import { makeFolderDurably, shred, syncFolder, writeDurably } from './durable.ts';
+import { withFiles } from './file-error.ts';
 
 /** What is known of a key without opening it. */
 export interface KeyRecord {
@@ -62,13 +64,29 @@ export class KeyringFolder {
   }
 
   async exists(): Promise<boolean> {
-    return (await stat(this.path).catch(ignoreMissing))?.isDirectory() ?? false;
+    return (await present(this.path))?.isDirectory() ?? false;
+  }
+
+  /** Whether it holds no key of any unit, or is not there. */
+  async isEmpty(): Promise<boolean> {
+    for (const folder of await this.unitFolders())
+      if ((await this.#generationsIn(folder)).length > 0) return false;
+    return true;
+  }
+
+  /** Whether this is the same folder, by whatever path. */
+  async isSameAs(other: KeyringFolder): Promise<boolean> {
+    const [here, there] = [await present(this.path), await present(other.path)];
+    return here && there ? here.dev === there.dev && here.ino === there.ino : this.path === other.path;
   }
 
   /** Folders of units, by name. */
   async unitFolders(): Promise<readonly string[]> {
-    const entries = (await readdir(this.path, { withFileTypes: true }).catch(ignoreMissing)) ?? [];
-    return entries
+    const { path } = this;
+    const entries = await withFiles(path, 'read', () =>
+      readdir(path, { withFileTypes: true }).catch(ignoreMissing),
+    );
+    return (entries ?? [])
       .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
       .map(({ name }) => name)
       .toSorted();
@@ -84,18 +102,22 @@ export class KeyringFolder {
 
   /** Oldest first. */
   async keysIn(folder: string): Promise<readonly KeyRecord[]> {
-    const names = (await readdir(join(this.path, folder)).catch(ignoreMissing)) ?? [];
-    const generations = names.filter((name) => generationForm.test(name)).toSorted();
+    const generations = await this.#generationsIn(folder);
     return Promise.all(
       generations.map((name) => this.#readRecord(join(this.path, folder, name), Number(name))),
     );
+  }
+
+  async #generationsIn(folder: string): Promise<readonly string[]> {
+    const names = await namesIn(join(this.path, folder));
+    return names.filter((name) => generationForm.test(name)).toSorted();
   }
 
   async #readRecord(folder: string, generation: number): Promise<KeyRecord> {
     const record = await readJson(join(folder, file.record), recordForm);
     if (record === undefined) throw damaged(join(folder, file.record));
     const tombstone = await readJson(join(folder, file.tombstone), tombstoneForm);
-    const privateHere = (await stat(join(folder, file.privateHalf)).catch(ignoreMissing)) !== undefined;
+    const privateHere = (await present(join(folder, file.privateHalf))) !== undefined;
     const { unit, fingerprint, created, wrappedFor } = record;
     const destroyed = tombstone && { at: tombstone.at, by: tombstone.by };
     return { unit, generation, fingerprint, created, wrappedFor, privateHere, destroyed };
@@ -103,13 +125,19 @@ export class KeyringFolder {
 
   async read(record: KeyRecord): Promise<KeyFiles> {
     const folder = this.#folderOf(record);
-    const publicHalf = await readFile(join(folder, file.publicHalf), 'utf8');
-    const privateHalf = await readFile(join(folder, file.privateHalf), 'utf8').catch(ignoreMissing);
-    return { record, publicHalf, privateHalf };
+    return withFiles(folder, 'read', async () => {
+      const publicHalf = await readFile(join(folder, file.publicHalf), 'utf8');
+      const privateHalf = await readFile(join(folder, file.privateHalf), 'utf8').catch(ignoreMissing);
+      return { record, publicHalf, privateHalf };
+    });
   }
 
   /** Adds a key durably. False when a key of that generation is there already: it stays as it is. */
-  async add({ record, publicHalf, privateHalf }: KeyFiles): Promise<boolean> {
+  async add(key: KeyFiles): Promise<boolean> {
+    return withFiles(this.path, 'written', () => this.#add(key));
+  }
+
+  async #add({ record, publicHalf, privateHalf }: KeyFiles): Promise<boolean> {
     const parent = join(this.path, encodeUnit(record.unit));
     await makeFolderDurably(parent);
     const aside = join(parent, unfinished + randomBytes(6).toString('hex'));
@@ -136,24 +164,28 @@ export class KeyringFolder {
   /** Marks a key as destroyed, and then removes its private half, so that a destruction that was interrupted can be told and finished. */
   async entomb(record: KeyRecord, tombstone: Tombstone): Promise<void> {
     const folder = this.#folderOf(record);
-    if (record.destroyed === undefined) {
-      const aside = join(folder, unfinished + randomBytes(6).toString('hex'));
-      await writeDurably(aside, json(tombstone));
-      await rename(aside, join(folder, file.tombstone));
-    }
-    await syncFolder(folder);
-    await shred(join(folder, file.privateHalf)).catch(ignoreMissing);
-    await syncFolder(folder);
+    await withFiles(folder, 'written', async () => {
+      if (record.destroyed === undefined) {
+        const aside = join(folder, unfinished + randomBytes(6).toString('hex'));
+        await writeDurably(aside, json(tombstone));
+        await rename(aside, join(folder, file.tombstone));
+      }
+      await syncFolder(folder);
+      await shred(join(folder, file.privateHalf)).catch(ignoreMissing);
+      await syncFolder(folder);
+    });
   }
 
   /** Removes what killed runs left of keys that never were. */
   async sweep(unit: string): Promise<void> {
     const parent = join(this.path, encodeUnit(unit));
-    for (const name of (await readdir(parent).catch(ignoreMissing)) ?? []) {
-      if (!name.startsWith(unfinished)) continue;
-      await shred(join(parent, name, file.privateHalf)).catch(ignoreMissing);
-      await rm(join(parent, name), { recursive: true, force: true });
-    }
+    const names = (await namesIn(parent)).filter((name) => name.startsWith(unfinished));
+    await withFiles(parent, 'written', async () => {
+      for (const name of names) {
+        await shred(join(parent, name, file.privateHalf)).catch(ignoreMissing);
+        await rm(join(parent, name), { recursive: true, force: true });
+      }
+    });
   }
 
   #folderOf({ unit, generation }: KeyRecord): string {
@@ -165,8 +197,17 @@ function json(value: object): string {
   return `${JSON.stringify({ format: 1, ...value }, null, 2)}\n`;
 }
 
+/** Undefined where there is nothing. */
+function present(path: string): Promise<Stats | undefined> {
+  return withFiles(path, 'read', () => stat(path).catch(ignoreMissing));
+}
+
+async function namesIn(path: string): Promise<readonly string[]> {
+  return (await withFiles(path, 'read', () => readdir(path).catch(ignoreMissing))) ?? [];
+}
+
 async function readJson<T>(path: string, form: z.ZodType<T>): Promise<T | undefined> {
-  const text = await readFile(path, 'utf8').catch(ignoreMissing);
+  const text = await withFiles(path, 'read', () => readFile(path, 'utf8').catch(ignoreMissing));
   if (text === undefined) return undefined;
   try {
     return form.parse(JSON.parse(text));

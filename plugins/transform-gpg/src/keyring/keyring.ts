@@ -72,7 +72,10 @@ export class Keyring {
     }
   }
 
-  /** A keyring that is empty while its copy is not has been lost: its keys are taken back rather than made anew. */
+  /**
+   * A keyring that is empty while its copy is not has been lost: its keys are taken back rather than made anew.
+   * @returns the newest key of the unit; undefined when it never had one.
+   */
   async adopt(unit: string): Promise<KeyRecord | undefined> {
     for (const copy of this.copies) {
       const { added } = await exportKeys(copy, this.main, [unit]);
@@ -82,7 +85,21 @@ export class Keyring {
           copy: copy.path,
         });
     }
-    return (await this.main.keysOf(unit)).at(-1);
+    const newest = (await this.main.keysOf(unit)).at(-1);
+    if (newest === undefined) await this.#mustNotBeLost();
+    return newest;
+  }
+
+  /** A keyring without a single key may have been lost. Only all of its copies together tell that from one that is new. */
+  async #mustNotBeLost(): Promise<void> {
+    const absent = await this.absentCopy();
+    if (absent && (await this.main.isEmpty())) throw perhapsLost(this.main, absent);
+  }
+
+  /** A copy that is declared and not there. */
+  async absentCopy(): Promise<KeyringFolder | undefined> {
+    for (const copy of this.copies) if (!(await copy.exists())) return copy;
+    return undefined;
   }
 
   /** Makes the key of a generation, in the keyring and its copies. When another process has just made it, that one is used. */
@@ -136,6 +153,17 @@ export class Keyring {
       readPrivateHalf(await here.folder.read(here.record), this.settings.decrypt),
     );
   }
+}
+
+/** A second key for a unit that has one elsewhere would split its backups between two keyrings. */
+function perhapsLost(main: KeyringFolder, copy: KeyringFolder): PgsiloError {
+  return new PgsiloError(
+    'transform.key-missing',
+    `the keyring ${main.path} has no keys and its copy ${copy.path} is not there: a new key might be a second one`,
+    {
+      hint: 'Mount it. If there never was one make its folder, and if it was given up take it out of keyring.copies.',
+    },
+  );
 }
 
 /** For a unit that was never backed up with a key of its own; more likely its name is mistyped. */

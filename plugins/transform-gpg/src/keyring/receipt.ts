@@ -7,13 +7,14 @@ import { openpgpConfig } from '../openpgp-config.ts';
 export function receiptText(destruction: Destruction, facts: ReceiptFacts): string {
   const quoted = (name: string): string => JSON.stringify(name);
   const { unit, keys, folders } = destruction;
-  const { pipeline, at, backups, remaining } = facts;
+  const { pipelines, at, backups, remaining } = facts;
   return [
     'pgsilo: encryption keys destroyed',
     '',
     `unit      ${quoted(unit)}`,
-    `pipeline  ${quoted(pipeline)}`,
     `written   ${at.toISOString()}`,
+    '',
+    `Pipelines that were looked at: ${pipelines.map(quoted).join(', ')}; nothing is known here of others.`,
     '',
     'Keys of which the private half was removed:',
     ...keys.map(
@@ -25,7 +26,12 @@ export function receiptText(destruction: Destruction, facts: ReceiptFacts): stri
     ...folders.map((folder) => `  ${quoted(folder)}`),
     '',
     'Backups that nobody can read any more, wherever copies of them are:',
-    ...orNone(backups.map(({ backup, sinks }) => `  ${quoted(backup)}  in ${sinks.map(quoted).join(', ')}`)),
+    ...orNone(
+      backups.map(
+        ({ pipeline, backup, sinks }) =>
+          `  ${quoted(backup)}  by ${quoted(pipeline)}  in ${sinks.map(quoted).join(', ')}`,
+      ),
+    ),
     '',
     "What else still holds the unit's data, as far as is known here:",
     ...orNone(

@@ -1,5 +1,6 @@
+import { dirname } from 'node:path';
 import type { PrivateKey } from 'openpgp';
-import { PgsiloError } from '@pgsilo/plugin';
+import { isPgsiloError, PgsiloError } from '@pgsilo/plugin';
 import type { UnitKey, UnitKeys } from '@pgsilo/plugin';
 import { destroyKeys } from './destroy.ts';
 import { exportKeys } from './export.ts';
@@ -12,7 +13,7 @@ import { receiptText, signReceipt } from './receipt.ts';
 
 /** @param signingKey reads the key of `signWith`; undefined without that option. */
 export function createUnitKeys(keyring: Keyring, signingKey?: () => Promise<PrivateKey>): UnitKeys {
-  const mustSign = (): Promise<PrivateKey> => {
+  const mustSign = async (): Promise<PrivateKey> => {
     if (signingKey) return signingKey();
     throw new PgsiloError(
       'config.invalid',
@@ -24,26 +25,18 @@ export function createUnitKeys(keyring: Keyring, signingKey?: () => Promise<Priv
     );
   };
   return {
-    async list(units) {
-      const { main, copies } = keyring;
-      const lists = units
-        ? units.map((unit) => main.keysOf(unit))
-        : (await main.unitFolders()).map((folder) => main.keysIn(folder));
+    async list(units, unreadable) {
+      const { main } = keyring;
+      const named = units?.map((unit) => ({ name: unit, read: () => main.keysOf(unit) }));
+      const all = async (): Promise<NonNullable<typeof named>> =>
+        (await main.unitFolders()).map((name) => ({ name, read: () => main.keysIn(name) }));
       const listed: UnitKey[] = [];
-      for (const list of lists) {
-        const records = await list;
-        for (const record of records) {
-          const inCopy = async (): Promise<boolean> => {
-            for (const copy of copies)
-              if (
-                (await copy.keysOf(record.unit)).some(
-                  (each) => each.fingerprint === record.fingerprint && each.privateHere,
-                )
-              )
-                return true;
-            return false;
-          };
-          listed.push(describe(record, record === records.at(-1), record.privateHere || (await inCopy())));
+      for (const { name, read } of named ?? (await all())) {
+        try {
+          listed.push(...(await describeAll(keyring, await read())));
+        } catch (error) {
+          if (!unreadable || !isPgsiloError(error)) throw error;
+          unreadable(name, error);
         }
       }
       return listed;
@@ -56,16 +49,45 @@ export function createUnitKeys(keyring: Keyring, signingKey?: () => Promise<Priv
     },
     async export(folder, units) {
       for (const unit of units ?? []) if ((await keyring.main.keysOf(unit)).length === 0) throw noKeys(unit);
-      return exportKeys(keyring.main, new KeyringFolder(folder), units);
+      const target = new KeyringFolder(folder);
+      await mustBeElsewhere(keyring.main, target);
+      return exportKeys(keyring.main, target, units);
     },
     async destroy(unit, order) {
-      await mustSign();
-      return destroyKeys(keyring, unit, order);
+      return destroyKeys(keyring, unit, order, mustSign);
     },
     async receipt(destruction, facts) {
       return signReceipt(receiptText(destruction, facts), await mustSign(), facts.at);
     },
   };
+}
+
+/** A folder that is not mounted must not be made anew beneath. */
+async function mustBeElsewhere(main: KeyringFolder, target: KeyringFolder): Promise<void> {
+  if (await target.isSameAs(main))
+    throw new PgsiloError('usage.invalid', `${target.path} is the keyring itself`, {
+      hint: 'Name another folder.',
+    });
+  const parent = dirname(target.path);
+  if (!(await new KeyringFolder(parent).exists()))
+    throw new PgsiloError('usage.invalid', `${target.path} cannot be made: ${parent} is not there`, {
+      hint: 'Mount it, or make it.',
+    });
+}
+
+/** @param records all keys of one unit. */
+async function describeAll({ copies }: Keyring, records: readonly KeyRecord[]): Promise<readonly UnitKey[]> {
+  const described: UnitKey[] = [];
+  for (const record of records) {
+    let kept = record.privateHere;
+    for (const copy of copies) {
+      if (kept) break;
+      const there = await copy.keysOf(record.unit);
+      kept = there.some(({ fingerprint, privateHere }) => privateHere && fingerprint === record.fingerprint);
+    }
+    described.push(describe(record, record === records.at(-1), kept));
+  }
+  return described;
 }
 
 function describe(record: KeyRecord, newest: boolean, privateKept: boolean): UnitKey {

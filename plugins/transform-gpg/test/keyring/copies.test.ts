@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { cp, mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Transform } from '@pgsilo/plugin';
+import { testContext } from '@pgsilo/testkit';
 import { makeGpgHome } from '../gpg-home.ts';
 import type { GpgHome } from '../gpg-home.ts';
 import { decode, encode, makeTransform, setupIn } from '../setup.ts';
@@ -49,11 +51,67 @@ describe('a copy of the keyring', () => {
 
   test('that is not mounted is not made, and the log says that it lacks the key', async () => {
     const setup = setupIn(folder);
+    await encode(await make(), 'rows', 'globex');
     await encode(await makeTransform({ ...options, ...copied }, setup), 'rows', 'acme');
     expect(await readdir(folder)).toEqual(['keys']);
     expect(setup.log.entries).toMatchObject([
       { level: 'warn', fields: { unit: 'acme', copy: join(folder, 'copy') } },
     ]);
+  });
+
+  test('that is not mounted keeps a keyring that was lost from being begun anew', async () => {
+    await mkdir(join(folder, 'copy'));
+    const encoded = await encode(await make(copied), 'rows', 'acme');
+    await rename(join(folder, 'copy'), join(folder, 'unmounted'));
+    for (const lose of [
+      (): Promise<void> => rm(keys, { recursive: true }),
+      () => mkdir(join(keys, 'acme'), { recursive: true }),
+    ]) {
+      await lose();
+      const refused = {
+        code: 'transform.key-missing',
+        message: `the keyring ${keys} has no keys and its copy ${join(folder, 'copy')} is not there: a new key might be a second one`,
+      };
+      await expect(encode(await make(copied), 'rows', 'acme')).rejects.toMatchObject(refused);
+      const unitKeys = await (await make(copied)).unitKeys!();
+      await expect(unitKeys.rotate('acme', new Date())).rejects.toMatchObject(refused);
+      const found = await Array.fromAsync((await make(copied)).check!(testContext()));
+      expect(found).toContainEqual(
+        expect.objectContaining({
+          name: 'keyring',
+          status: 'failed',
+          message: expect.stringContaining('no key is made'),
+        }),
+      );
+    }
+    await rename(join(folder, 'unmounted'), join(folder, 'copy'));
+    const again = await encode(await make(copied), 'rows', 'acme');
+    expect(again.parameters['recipients']).toEqual(encoded.parameters['recipients']);
+  });
+
+  test('is not the keyring itself, however that is written', async () => {
+    await expect(make({ keyring: { path: 'keys', copies: ['copy', './keys/'] } })).rejects.toMatchObject({
+      code: 'config.invalid',
+      option: 'keyring.copies',
+    });
+    await encode(await make(), 'rows', 'acme');
+    await symlink(keys, join(folder, 'link'));
+    const unitKeys = await (await make()).unitKeys!();
+    for (const path of [keys, join(folder, 'link')])
+      await expect(unitKeys.export(path)).rejects.toMatchObject({
+        code: 'usage.invalid',
+        message: expect.stringContaining('is the keyring itself'),
+      });
+  });
+
+  test('is not made where the folder above it is not there: that is not mounted', async () => {
+    await encode(await make(), 'rows', 'acme');
+    const unitKeys = await (await make()).unitKeys!();
+    await expect(unitKeys.export(join(folder, 'vault/keys'))).rejects.toMatchObject({
+      code: 'usage.invalid',
+      message: expect.stringContaining(`${join(folder, 'vault')} is not there`),
+    });
+    expect(existsSync(join(folder, 'vault'))).toBe(false);
   });
 
   test('is made by an export, which adds only what is not there', async () => {

@@ -18,9 +18,12 @@ let unitKeys: UnitKeys;
 beforeAll(async () => {
   home = await makeGpgHome();
   await home.makeKey('ops');
-  await home.makeKey('ops-sign', { algorithm: 'ed25519', usage: 'sign' });
+  const signing = { algorithm: 'ed25519', usage: 'sign' } as const;
+  await home.makeKey('ops-sign', signing);
+  await home.makeKey('ops-protected', { ...signing, passphrase: 'right' });
   await home.exportPublic('ops');
   for (const name of ['ops', 'ops-sign']) await home.exportPrivate(name);
+  await home.exportPrivate('ops-protected', 'right');
 });
 afterAll(() => home.dispose());
 beforeEach(async () => {
@@ -50,6 +53,22 @@ async function privateHalves(): Promise<string[]> {
     .filter((name) => /\/\d{6}\/|\.new-/.test(name) && !harmless.test(name))
     .toSorted();
 }
+
+test('a destruction that the disk breaks off says so, and that it can be finished', async () => {
+  await encode(transform, 'rows', 'acme');
+  const half = join(folder, 'copy/acme/000001/private.asc');
+  await rm(half);
+  await mkdir(half);
+  await expect(unitKeys.destroy('acme', order)).rejects.toMatchObject({
+    code: 'transform.key-missing',
+    message: expect.stringMatching(
+      /"acme" was interrupted: the keyring cannot be written: .*private\.asc: EISDIR/,
+    ),
+    hint: expect.stringContaining('run it again'),
+  });
+  await rm(half, { recursive: true });
+  expect((await unitKeys.destroy('acme', order)).keys).toHaveLength(1);
+});
 
 describe('a unit whose keys are destroyed', () => {
   test('has no private half anywhere, and its backups say when and by whom, also where they were read before', async () => {
@@ -134,7 +153,9 @@ describe('a unit whose keys are destroyed', () => {
   });
 });
 
-describe('nothing is destroyed', () => {
+describe('nothing is destroyed, which the error says', () => {
+  const nothing = expect.stringMatching(/Nothing was destroyed\.$/);
+
   test.each([
     [
       'a copy of the keyring is not there',
@@ -145,19 +166,46 @@ describe('nothing is destroyed', () => {
   ])('when %s', async (_, option, more) => {
     const encoded = await encode(transform, 'rows', 'acme');
     const keys = await (await make(more)).unitKeys!();
-    await expect(keys.destroy('acme', order)).rejects.toMatchObject({ code: 'config.invalid', option });
+    await expect(keys.destroy('acme', order)).rejects.toMatchObject({
+      code: 'config.invalid',
+      option,
+      hint: nothing,
+    });
     expect(String(await decode(transform, encoded))).toBe('rows');
   });
 
-  test('when the key that signs cannot be opened', async () => {
+  test.each([
+    ['is not there', { signWith: '/absent.asc' }],
+    ['is not opened by its passphrase', { signWith: 'ops-protected-private.asc', signPassphrase: 'wrong' }],
+  ])('when the key that signs %s', async (_, more) => {
     const encoded = await encode(transform, 'rows', 'acme');
-    const keys = await (await make({ signWith: join(home.path, 'absent.asc') })).unitKeys!();
-    await expect(keys.destroy('acme', order)).rejects.toMatchObject({ code: 'transform.key-missing' });
+    const keys = await (await make({ ...more, signWith: join(home.path, more.signWith) })).unitKeys!();
+    await expect(keys.destroy('acme', order)).rejects.toMatchObject({
+      code: 'transform.key-missing',
+      message: expect.stringContaining('the receipt cannot be signed'),
+      hint: nothing,
+    });
     expect(String(await decode(transform, encoded))).toBe('rows');
+  });
+
+  test('when a key in a copy cannot be read', async () => {
+    const encoded = await encode(transform, 'rows', 'acme');
+    const record = join(folder, 'copy/acme/000001/key.json');
+    await rm(record);
+    await mkdir(record);
+    await expect(unitKeys.destroy('acme', order)).rejects.toMatchObject({
+      code: 'transform.key-missing',
+      message: expect.stringMatching(/^the keyring cannot be read: .*copy\/acme/),
+      hint: nothing,
+    });
+    expect(String(await decode(await make({ keyring: { path: 'keys' } }), encoded))).toBe('rows');
   });
 
   test('of a unit that has no keys', async () => {
-    await expect(unitKeys.destroy('acme', order)).rejects.toMatchObject({ code: 'usage.invalid' });
+    await expect(unitKeys.destroy('acme', order)).rejects.toMatchObject({
+      code: 'usage.invalid',
+      hint: nothing,
+    });
   });
 });
 
@@ -168,12 +216,13 @@ test('the receipt lists keys, backups and what remains, and gpg verifies its sig
   const { text, signature } = await unitKeys.receipt(destruction, {
     // Not before the key that signs was made.
     at: new Date(),
-    pipeline: 'fleet',
-    backups: [{ backup: '20261120T020000Z-7f3a9c', sinks: ['local', 's3'] }],
+    pipelines: ['fleet', 'nightly'],
+    backups: [{ pipeline: 'nightly', backup: '20261120T020000Z-7f3a9c', sinks: ['local', 's3'] }],
     remaining: [{ what: 'base backup 20261101T000000Z-aaaaaa', until: '2027-02-01' }, { what: 'tapes' }],
   });
   expect(text).toContain(destruction.keys[0]!.fingerprint);
-  expect(text).toContain('  "20261120T020000Z-7f3a9c"  in "local", "s3"');
+  expect(text).toContain('looked at: "fleet", "nightly"; nothing is known here of others.');
+  expect(text).toContain('  "20261120T020000Z-7f3a9c"  by "nightly"  in "local", "s3"');
   expect(text).toContain('  "base backup 20261101T000000Z-aaaaaa"  until 2027-02-01');
   expect(text).toContain('  "tapes"  without an end');
   expect(text).toContain('unit      "acme\\"\\nKeys: none"');

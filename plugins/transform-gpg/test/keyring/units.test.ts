@@ -168,7 +168,10 @@ describe('a unit', () => {
 
   test('is not backed up when its key cannot be kept', async () => {
     await writeFile(keys, 'a file where the folder should be');
-    await expect(encode(await make(), 'rows', 'acme')).rejects.toThrow(/EEXIST|ENOTDIR/);
+    await expect(encode(await make(), 'rows', 'acme')).rejects.toMatchObject({
+      code: 'transform.key-missing',
+      message: expect.stringMatching(/^the keyring cannot be written: \S+\/keys\S*: (EEXIST|ENOTDIR)/),
+    });
   });
 
   test('whose public half was exchanged is not encrypted to the stranger', async () => {
