@@ -5,6 +5,9 @@ import { dirname, join } from 'node:path';
 import { parseSync } from 'oxc-parser';
 
 const workspace = join(import.meta.dirname, '..');
+/** What the options of all sources have in common: an entry of its own, so that it brings nothing else. What it loads is looked at too. */
+const sharedOptions = '@pgsilo/postgres/options';
+const sharedOptionsFile = join(workspace, 'packages/postgres/src/options.ts');
 
 /** Packages whose types are seen by who imports a plugin: those that its published declarations name, from `index.d.ts` on. */
 export async function importedTypes(root: string, folder: string): Promise<readonly string[]> {
@@ -44,7 +47,8 @@ async function packagesFrom(entry: string, types: boolean): Promise<readonly str
     if (seen.has(file)) continue;
     seen.add(file);
     for (const specifier of specifiersIn(file, await readFile(file, 'utf8'), types)) {
-      if (!specifier.startsWith('.')) packages.add(packageOf(specifier));
+      if (specifier === sharedOptions) open.push(...(types ? [] : [sharedOptionsFile]));
+      else if (!specifier.startsWith('.')) packages.add(packageOf(specifier));
       else open.push(join(dirname(file), types ? specifier.replace(/\.[jt]s$/, '.d.ts') : specifier));
     }
   }

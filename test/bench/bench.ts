@@ -4,6 +4,7 @@ import { benchCatalog } from './catalog.ts';
 import { benchFleet } from './fleet.ts';
 import { benchGpg } from './gpg.ts';
 import { benchMemory } from './memory.ts';
+import { benchSchemas } from './schemas.ts';
 import { benchSinks } from './sinks.ts';
 
 const { values, positionals } = parseArgs({
@@ -11,6 +12,7 @@ const { values, positionals } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
     tenants: { type: 'string', default: '40' },
+    schemas: { type: 'string', default: '1000' },
   },
 });
 const benchmarks: Record<string, () => Promise<void>> = {
@@ -18,6 +20,7 @@ const benchmarks: Record<string, () => Promise<void>> = {
   memory: benchMemory,
   catalog: benchCatalog,
   gpg: () => benchGpg({ rounds: Number(values.rounds) }),
+  schemas: () => benchSchemas({ rounds: Number(values.rounds), schemas: Number(values.schemas) }),
   sinks: () => benchSinks({ rounds: Number(values.rounds) }),
 };
 const [name = ''] = positionals;

@@ -14,6 +14,8 @@ export const builtins: readonly Builtin[] = [
   { kind: 'sink', name: 'local', package: '@pgsilo/sink-local' },
   { kind: 'sink', name: 's3', package: '@pgsilo/sink-s3' },
   { kind: 'source', name: 'database-per-tenant', package: '@pgsilo/source-database-per-tenant' },
+  { kind: 'source', name: 'dumpall', package: '@pgsilo/source-dumpall' },
+  { kind: 'source', name: 'schema-per-tenant', package: '@pgsilo/source-schema-per-tenant' },
   { kind: 'transform', name: 'gpg', package: '@pgsilo/transform-gpg' },
   { kind: 'transform', name: 'gzip', package: '@pgsilo/transform-gzip' },
   { kind: 'transform', name: 'zstd', package: '@pgsilo/transform-zstd' },

@@ -3,6 +3,12 @@ import type { DatabaseGrant, DatabaseSettings, ParameterSetting } from './databa
 import { quoteIdentifier, quoteLiteral, showName } from './quoting.ts';
 import type { Session } from './session.ts';
 
+/** What of a database's settings can be said at its creation alone. */
+export type DatabaseLocale = Pick<
+  DatabaseSettings,
+  'name' | 'encoding' | 'localeProvider' | 'collate' | 'ctype' | 'locale' | 'icuRules'
+>;
+
 /** A statement, and what it does, for the report when it cannot be done. */
 export interface SettingStatement {
   readonly sql: string;
@@ -26,7 +32,7 @@ export interface CreateDatabaseOptions {
  * Throws `restore.refused` when the server cannot have a database with the provider.
  */
 export function createDatabaseStatement(
-  settings: DatabaseSettings,
+  settings: DatabaseLocale,
   newName: string,
   options: CreateDatabaseOptions,
 ): string {
@@ -65,7 +71,7 @@ export async function templateHasRules(session: Session): Promise<boolean> {
  * @param templateRules see {@link templateHasRules}.
  */
 export function localeProblem(
-  settings: DatabaseSettings,
+  settings: DatabaseLocale,
   major: number,
   templateRules: boolean = false,
 ): string | undefined {

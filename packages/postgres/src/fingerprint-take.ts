@@ -22,28 +22,39 @@ export async function takeFingerprint(
   kind: FingerprintKind,
   context: Pick<Context, 'signal'>,
 ): Promise<Fingerprint> {
+  return (await prepareFingerprints(session, kind, context))(toc);
+}
+
+/** The same for many archives of one database: what is asked once is asked here, each of them costs a question of its own. */
+export async function prepareFingerprints(
+  session: Session,
+  kind: FingerprintKind,
+  context: Pick<Context, 'signal'>,
+): Promise<(toc: Toc) => Promise<Fingerprint>> {
   await fixOutput(session);
-  const tables = await tablesOf(session, toc);
-  const counted = await countTables(session, tables, kind === 'content', context);
-  return {
-    format: 1,
-    kind,
-    tables: tables.map((table, index) => ({
-      schema: table.schema,
-      name: table.name,
-      rows: exactNumber(counted[index]!.rows),
-      ...(counted[index]!.hash === undefined ? {} : { hash: counted[index]!.hash }),
-      ...(table.condition ? { condition: table.condition } : {}),
-    })),
-    sequences: toc.entries
-      .filter((entry) => entry.desc === 'SEQUENCE SET')
-      .map((entry) => ({ ...sequenceValue(entry) })),
-    largeObjects: toc.entries.reduce((sum, entry) => sum + largeObjectsOf(entry).length, 0),
+  const conditions = await extensionConditions(session);
+  return async (toc) => {
+    const tables = tablesOf(toc, conditions);
+    const counted = await countTables(session, tables, kind === 'content', context);
+    return {
+      format: 1,
+      kind,
+      tables: tables.map((table, index) => ({
+        schema: table.schema,
+        name: table.name,
+        rows: exactNumber(counted[index]!.rows),
+        ...(counted[index]!.hash === undefined ? {} : { hash: counted[index]!.hash }),
+        ...(table.condition ? { condition: table.condition } : {}),
+      })),
+      sequences: toc.entries
+        .filter((entry) => entry.desc === 'SEQUENCE SET')
+        .map((entry) => ({ ...sequenceValue(entry) })),
+      largeObjects: toc.entries.reduce((sum, entry) => sum + largeObjectsOf(entry).length, 0),
+    };
   };
 }
 
-async function tablesOf(session: Session, toc: Toc): Promise<readonly TableToCount[]> {
-  const conditions = await extensionConditions(session);
+function tablesOf(toc: Toc, conditions: ReadonlyMap<string, string>): readonly TableToCount[] {
   return toc.entries
     .filter((entry) => entry.desc === 'TABLE DATA')
     .map((entry) => {

@@ -20,6 +20,7 @@ export { openSession, terminateSessions } from './session.ts';
 export type { Session, SessionOptions } from './session.ts';
 export {
   archiveSubset,
+  EntryOwners,
   isData,
   largeObjectsOf,
   majorVersion,
@@ -27,17 +28,18 @@ export {
   readArchive,
   readToc,
   sequenceValue,
+  splitArchive,
   textDecoder,
   TocParser,
   useList,
 } from './archive/index.ts';
 export type {
-  ArchiveCompression, ArchiveContents, ArchiveHeader, DataCount, ObservedArchive, ReadArchiveOptions, Section, SequenceValue, Toc, TocEntry,
-  TocParserOptions,
+  ArchiveCompression, ArchiveContents, ArchiveHeader, ArchivePart, DataCount, ObservedArchive, ReadArchiveOptions, Section, SequenceValue, SplitOptions,
+  Toc, TocEntry, TocParserOptions,
 } from './archive/index.ts'; // prettier-ignore
 export { describeFingerprint, fingerprintSchema } from './fingerprint.ts';
 export type { Fingerprint, FingerprintKind, SequenceFingerprint, TableFingerprint } from './fingerprint.ts';
-export { takeFingerprint } from './fingerprint-take.ts';
+export { prepareFingerprints, takeFingerprint } from './fingerprint-take.ts';
 export { compareFingerprint } from './fingerprint-compare.ts';
 export { databaseSettingsSchema, readDatabaseSettings } from './database-settings.ts';
 export type { DatabaseGrant, DatabaseSettings, ParameterSetting } from './database-settings.ts';
@@ -48,7 +50,12 @@ export {
   setParameter,
   templateHasRules,
 } from './database-statements.ts';
-export type { ApplyOptions, CreateDatabaseOptions, SettingStatement } from './database-statements.ts';
+export type {
+  ApplyOptions,
+  CreateDatabaseOptions,
+  DatabaseLocale,
+  SettingStatement,
+} from './database-statements.ts';
 export { produce, runTool } from './child.ts';
 export type { ChildOptions, ProducedBody } from './child.ts';
 export { takeLock } from './lock.ts';
@@ -57,3 +64,56 @@ export { commandLine } from './program.ts';
 export type { Program } from './program.ts';
 export { findTool, saferVersion } from './tools.ts';
 export type { ClientPrograms, Tool, ToolName } from './tools.ts';
+export { Attempt } from './attempt.ts';
+export { failed } from './check-result.ts';
+export { checkServer, describeTool } from './check-server.ts';
+export { databaseSizes, listDatabases, problemOf } from './databases.ts';
+export type { Database } from './databases.ts';
+export { anyGlob } from './glob.ts';
+export { clusterClosingLine, readGlobalsFile, readGlobalStatements, rolesOf } from './globals/file.ts';
+export type { GlobalStatement } from './globals/file.ts';
+export { planGlobals } from './globals/plan.ts';
+export type { GlobalsPlan } from './globals/plan.ts';
+export { describeGlobals, prepareGlobalsRestore, refuseForGlobals, runGlobals } from './globals/restore.ts';
+export { listed, throwProblems } from './restore/problems.ts';
+export type { Problem } from './restore/problems.ts';
+export { beyondReach, renameDatabases } from './restore/rename.ts';
+export type { Renaming } from './restore/rename.ts';
+export { readRestorer } from './restore/restorer.ts';
+export type { Restorer } from './restore/restorer.ts';
+export {
+  databaseExists,
+  freeKeptName,
+  looksRestored,
+  openAdmin,
+  targetNames,
+  targetServer,
+} from './restore/target.ts';
+export type { TargetNames } from './restore/target.ts';
+export {
+  claimWorkingName,
+  dropDatabase,
+  dropWorking,
+  isWorkingName,
+  markWorking,
+  sweepLeftovers,
+} from './restore/working-database.ts';
+export { lockTables, takeSnapshot } from './snapshot.ts';
+export type { Snapshot } from './snapshot.ts';
+export { connectionForPrograms, createSetup } from './source-setup.ts';
+export type { ConnectionOptions, SourceSetup } from './source-setup.ts';
+export { hasWords, isWord, nameOf, placesOf, splitStatements, statements, tokens } from './sql-tokens.ts';
+export type { Token } from './sql-tokens.ts';
+export { invalidPlan, readRegistry, refuseBadNames } from './registry.ts';
+export type { Listed, PlaceKind, Registry } from './registry.ts';
+export { refuseStandstill } from './standstill.ts';
+export { compareContents } from './fingerprint-archive.ts';
+export { artifactOf, findArtifact, readBytes, readFingerprint, readSettings } from './artifacts.ts';
+export { applySettings } from './restore/apply-settings.ts';
+export { downgradeProblem } from './restore/downgrade.ts';
+export { asRestoreError, undo } from './restore/undo.ts';
+export type { UnfinishedRestore } from './restore/undo.ts';
+export { findPgRestore, jobsOf, runPgRestore } from './restore/pg-restore.ts';
+export type { PgRestoreJob } from './restore/pg-restore.ts';
+export { failsAtFirst } from './restore/pg-restore-errors.ts';
+export { readAccessProblem } from './read-access.ts';

@@ -12,6 +12,10 @@ export class WithoutRowContents {
       this.#within = /\bCOPY failed for table\b/.test(line) ? 'copy' : undefined;
       return this.#within ? withoutValue(line) : line;
     }
+    if (errorOfPsql.test(line)) {
+      this.#within = 'copy';
+      return withoutValue(line);
+    }
     const place = placeOfCopy.exec(line);
     if (place) {
       this.#within ??= 'value';
@@ -27,6 +31,9 @@ export class WithoutRowContents {
     return key === -1 ? undefined : line.slice(0, key + 1);
   }
 }
+
+/** psql says only afterwards, in the CONTEXT, whether it was COPY that failed. */
+const errorOfPsql = /^psql:.*?:\d+: (?!WARNING|NOTICE)/;
 
 /** `COPY orders, line 3, column total: "…"` up to the value. */
 const placeOfCopy = /^((?:CONTEXT:\s+)?COPY .*?, \S+ \d+(?:, [^:]*)?)(?::.*)?$/;

@@ -9,6 +9,8 @@ export interface EntryToWrite {
   readonly owner?: string;
   readonly dependencies?: readonly number[];
   readonly hasData?: boolean;
+  /** Where its data lies in the file, as pg_dump writes it into a file and not into a pipe. */
+  readonly place?: number;
 }
 
 export interface ArchiveToWrite {
@@ -76,7 +78,7 @@ export function archive(about: ArchiveToWrite): Buffer {
     str(entry.definition ?? ''), str(''), str(entry.copyStatement), str(entry.namespace), str(undefined),
     ...(minor >= 14 ? [str('heap')] : []), ...(minor >= 16 ? [int('r'.charCodeAt(0), size)] : []),
     str(entry.owner ?? 'app'), str('false'), ...(entry.dependencies ?? []).map((each) => str(String(each))), str(undefined),
-    Buffer.from([entry.hasData ? 1 : 3]), Buffer.alloc(8),
+    ...(entry.place === undefined ? [Buffer.from([entry.hasData ? 1 : 3]), Buffer.alloc(8)] : [Buffer.from([2]), int(entry.place, 8).subarray(1)]),
   ]); // prettier-ignore
   return Buffer.concat([...header, int(all.length, size), ...toc, ...(about.blocks ?? [])]);
 }

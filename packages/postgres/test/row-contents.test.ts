@@ -33,6 +33,20 @@ COPY t, line 2, column j: "hidden`,
     ],
   ],
   [
+    'rows that psql was given',
+    `psql:<stdin>:5: WARNING:  kept
+psql:<stdin>:7: ERROR:  invalid input syntax for type json: "hidden
+hidden"
+DETAIL:  Token "hidden" is invalid.
+CONTEXT:  JSON data, line 1: hidden
+COPY t, line 2, column j: "hidden`,
+    [
+      'psql:<stdin>:5: WARNING:  kept',
+      'psql:<stdin>:7: ERROR:  invalid input syntax for type json',
+      'COPY t, line 2, column j',
+    ],
+  ],
+  [
     'another language',
     `pg_restore: error: COPY failed for table "t": FEHLER:  neue Zeile für Relation »t« verletzt Check-Constraint »c«
 DETAIL:  Fehlgeschlagene Zeile enthält (hidden).

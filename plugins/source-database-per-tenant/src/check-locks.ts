@@ -1,6 +1,5 @@
 import type { CheckResult, Context, Plan } from '@pgsilo/plugin';
-import { openSession, plural, showName, type Session } from '@pgsilo/postgres';
-import { failed } from './check-result.ts';
+import { openSession, plural, showName, type Session, failed } from '@pgsilo/postgres';
 import { databaseOf } from './plan.ts';
 import type { SourceSetup } from './setup.ts';
 

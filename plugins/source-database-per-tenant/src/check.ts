@@ -4,23 +4,23 @@ import {
   openSession,
   plural,
   runTool,
-  saferVersion,
   showName,
   type Session,
   type Tool,
   type ToolName,
+  failed,
+  takeSnapshot,
+  checkServer,
+  connectionForPrograms,
+  describeTool,
+  failsAtFirst,
+  findPgRestore,
 } from '@pgsilo/postgres';
 import { checkAccess } from './check-access.ts';
 import { checkLockHeadroom } from './check-locks.ts';
-import { failed } from './check-result.ts';
-import { failsAtFirst } from './pg-restore-errors.ts';
-import { findPgRestore } from './pg-restore.ts';
 import { planUnits } from './plan.ts';
-import { connectionForPrograms, type SourceSetup } from './setup.ts';
-import { takeSnapshot } from './snapshot.ts';
+import type { SourceSetup } from './setup.ts';
 
-const oldestServer = 14;
-const newestServer = 18;
 const applicationName = 'pgsilo check';
 
 /** What `pgsilo doctor` says about server, role, list of tenants and client programs. */
@@ -54,54 +54,6 @@ export async function* checkSource(setup: SourceSetup, context: Context): AsyncG
   }
 }
 
-async function* checkServer(session: Session): AsyncGenerator<CheckResult> {
-  const { serverVersion, major } = session;
-  const name = 'server';
-  if (major < oldestServer) {
-    yield {
-      name,
-      status: 'failed',
-      message: `PostgreSQL ${serverVersion}; pgsilo knows ${oldestServer} to ${newestServer}`,
-      hint: 'Upgrade the server.',
-    };
-  } else if (major > newestServer) {
-    yield {
-      name,
-      status: 'warning',
-      message: `PostgreSQL ${serverVersion} is newer than pgsilo knows (${oldestServer} to ${newestServer})`,
-      hint: 'Look for a newer pgsilo.',
-    };
-  } else yield { name, status: 'ok', message: `PostgreSQL ${serverVersion}` };
-
-  if (session.pooled) {
-    yield {
-      name: 'pooler',
-      status: 'warning',
-      message:
-        'the connection goes through a pooler; in transaction mode snapshots and the run lock do not hold',
-      hint: 'Connect to the server itself.',
-    };
-  }
-  const [standby] = await session.query<{ standby: boolean; feedback: boolean }>(
-    `SELECT pg_is_in_recovery() AS standby, current_setting('hot_standby_feedback') = 'on' AS feedback`,
-  );
-  if (standby?.standby) {
-    yield standby.feedback
-      ? {
-          name: 'standby',
-          status: 'ok',
-          message: 'the server is a standby with hot_standby_feedback; unlogged tables are not on it',
-        }
-      : {
-          name: 'standby',
-          status: 'warning',
-          message:
-            'the server is a standby without hot_standby_feedback: its recovery may cancel a long backup',
-          hint: 'Set hot_standby_feedback = on, or raise max_standby_streaming_delay.',
-        };
-  }
-}
-
 async function* checkTools(
   setup: SourceSetup,
   session: Session,
@@ -127,20 +79,6 @@ async function* checkTools(
     yield failed('pg_restore', error);
   }
   yield await checkProgramLogin(setup, context);
-}
-
-function describeTool(tool: Tool): CheckResult {
-  const { name } = tool;
-  const safer = saferVersion(tool);
-  const where = tool.prefix.length ? `${tool.prefix[0]} … ${tool.command}` : tool.command;
-  return safer
-    ? {
-        name,
-        status: 'warning',
-        message: `${tool.version} (${where}) has known security defects`,
-        hint: `Update the client programs to ${safer} or later.`,
-      }
-    : { name, status: 'ok', message: `${tool.version} (${where})` };
 }
 
 function newerRestore(tool: Tool, session: Session): CheckResult {

@@ -5,8 +5,13 @@ import {
   type Comparison,
   type Context,
 } from '@pgsilo/plugin';
-import { compareFingerprint, openSession, parseConnection, showName } from '@pgsilo/postgres';
-import { readFingerprint } from './artifacts.ts';
+import {
+  compareFingerprint,
+  openSession,
+  parseConnection,
+  showName,
+  readFingerprint,
+} from '@pgsilo/postgres';
 import type { SourceSetup } from './setup.ts';
 
 /** Compares a database that is there with the fingerprint of a backup. */

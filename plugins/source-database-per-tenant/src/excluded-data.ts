@@ -1,6 +1,5 @@
 import { PgsiloError } from '@pgsilo/plugin';
-import { quoteIdentifier, type Session, type Toc } from '@pgsilo/postgres';
-import { listed } from './restore-problems.ts';
+import { quoteIdentifier, type Session, type Toc, listed } from '@pgsilo/postgres';
 import { isTable, showTable } from './table-names.ts';
 import { tablePattern, type TableName } from './table-patterns.ts';
 

@@ -1,14 +1,19 @@
 import { PgsiloError, type Body, type ReadContext, type SourceItem, type Unit } from '@pgsilo/plugin';
-import { findTool, produce, type ProducedBody, type Session } from '@pgsilo/postgres';
-import type { Attempt } from './attempt.ts';
-import { takeSnapshot } from './snapshot.ts';
-import { connectionForPrograms, type SourceSetup } from './setup.ts';
+import {
+  findTool,
+  produce,
+  type ProducedBody,
+  type Session,
+  type Attempt,
+  takeSnapshot,
+  connectionForPrograms,
+  clusterClosingLine,
+} from '@pgsilo/postgres';
+import type { SourceSetup } from './setup.ts';
 
 /** Roles and tablespaces: what belongs to no database and no dump of one holds. */
 export const globalsUnit: Unit = { name: '@globals', labels: {}, origin: {} };
 
-/** Last line of pg_dumpall's work but for white space, and for `\unrestrict` in later releases. */
-export const globalsClosingLine = '-- PostgreSQL database cluster dump complete';
 const tailKept = 4096;
 
 /** Backs up the globals as `globals.sql`. */
@@ -75,7 +80,7 @@ function untilClosingLine(body: ProducedBody): Body & AsyncIterator<Uint8Array> 
       else if (!closes(tail.toString('latin1'))) {
         throw new PgsiloError(
           'source.incomplete',
-          `pg_dumpall ended well, but its output lacks the closing line "${globalsClosingLine}"`,
+          `pg_dumpall ended well, but its output lacks the closing line "${clusterClosingLine}"`,
         );
       }
       return result;
@@ -89,7 +94,7 @@ function untilClosingLine(body: ProducedBody): Body & AsyncIterator<Uint8Array> 
 
 function closes(tail: string): boolean {
   const lines = tail.split('\n').map((line) => line.trim());
-  return lines.slice(-8).includes(globalsClosingLine);
+  return lines.slice(-8).includes(clusterClosingLine);
 }
 
 async function mayReadPasswords(session: Session): Promise<boolean> {

@@ -1,6 +1,4 @@
-import { showName, type Session } from '@pgsilo/postgres';
-import { beyondReach } from './rename.ts';
-import { listed, type Problem } from './restore-problems.ts';
+import { showName, type Session, beyondReach, listed, type Problem } from '@pgsilo/postgres';
 
 /** What makes a swap impossible, or surprising, found before the restore begins. */
 export interface LiveFindings {

@@ -1,5 +1,4 @@
-import type { TocEntry } from '@pgsilo/postgres';
-import { hasWords, isWord, nameOf, placesOf, statements, type Token } from './sql-tokens.ts';
+import { type TocEntry, hasWords, isWord, nameOf, placesOf, statements, type Token } from '@pgsilo/postgres';
 
 /**
  * Extensions whose operator classes a constraint may need. Of indexes pg_dump says so in their dependencies, of constraints it does not: `EXCLUDE USING gist (room WITH =)`

@@ -1,28 +1,30 @@
 import { z } from 'zod';
-import { duration, secret, type Secret } from '@pgsilo/plugin';
-import { glob } from './glob.ts';
+import { duration } from '@pgsilo/plugin';
+import {
+  connectionShape,
+  glob,
+  programsIssues,
+  programsShape,
+  type ConnectionShape,
+  type ProgramsShape,
+} from '@pgsilo/postgres/options';
 import { tablePattern } from './table-patterns.ts';
 
 type Text = z.ZodString;
 type Texts = z.ZodArray<Text>;
 type RegistryShape = { database: Text; query: Text };
-type Shape = {
-  connection: z.ZodType<Secret, string>;
-  registry: z.ZodOptional<z.ZodObject<RegistryShape, z.core.$strict>>;
-  match: z.ZodOptional<z.ZodUnion<[Text, Texts]>>;
-  databases: z.ZodOptional<Texts>;
-  exclude: z.ZodOptional<z.ZodUnion<[Text, Texts]>>;
-  uncovered: z.ZodDefault<z.ZodEnum<{ warn: 'warn'; ignore: 'ignore' }>>;
-  globals: z.ZodDefault<z.ZodBoolean>;
-  fingerprint: z.ZodDefault<z.ZodEnum<{ counts: 'counts'; content: 'content'; none: 'none' }>>;
-  excludeTableData: z.ZodOptional<Texts>;
-  lockTimeout: z.ZodPrefault<z.ZodType<number, string>>;
-  bin: z.ZodOptional<Text>;
-  exec: z.ZodOptional<Texts>;
-  execHost: z.ZodOptional<Text>;
-  execPort: z.ZodOptional<z.ZodInt>;
-  execQuoting: z.ZodOptional<z.ZodEnum<{ none: 'none'; posix: 'posix' }>>;
-};
+type Shape = ConnectionShape &
+  ProgramsShape & {
+    registry: z.ZodOptional<z.ZodObject<RegistryShape, z.core.$strict>>;
+    match: z.ZodOptional<z.ZodUnion<[Text, Texts]>>;
+    databases: z.ZodOptional<Texts>;
+    exclude: z.ZodOptional<z.ZodUnion<[Text, Texts]>>;
+    uncovered: z.ZodDefault<z.ZodEnum<{ warn: 'warn'; ignore: 'ignore' }>>;
+    globals: z.ZodDefault<z.ZodBoolean>;
+    fingerprint: z.ZodDefault<z.ZodEnum<{ counts: 'counts'; content: 'content'; none: 'none' }>>;
+    excludeTableData: z.ZodOptional<Texts>;
+    lockTimeout: z.ZodPrefault<z.ZodType<number, string>>;
+  };
 
 const name: Text = z.string().min(1);
 const names: z.ZodUnion<[Text, Texts]> = z.union([name, z.array(name).min(1)]);
@@ -40,24 +42,8 @@ const registry: z.ZodObject<RegistryShape, z.core.$strict> = z.strictObject({
   }),
 });
 
-/** What keeps a text from being a connection string at all; never repeats it, because it may be a password alone. */
-function connectionMistake(text: string): string | undefined {
-  if (/^postgres(?:ql)?:\/\//.test(text) || /^[A-Za-z_]+\s*=/.test(text)) return undefined;
-  const expected = 'expected a connection string such as postgresql://user@host/database';
-  return /^\$(?:\w+|\{\w+\})$/.test(text)
-    ? `${expected}; for an environment variable write \${env:NAME}`
-    : expected;
-}
-
 const shape: z.ZodObject<Shape, z.core.$strict> = z.strictObject({
-  connection: secret({
-    description:
-      "Connection string of the server, as psql takes it: a URI or keywords and values. What it does not say comes from the PG* environment and libpq's files. Its database also carries the run lock.",
-    example: 'postgresql://backup@db.internal/platform?sslmode=verify-full',
-  }).superRefine((value, context) => {
-    const message = connectionMistake(value.reveal().trim());
-    if (message !== undefined) context.addIssue({ code: 'custom', message });
-  }),
+  ...connectionShape,
   registry: registry
     .meta({
       description: 'Where the list of tenants is kept.',
@@ -111,42 +97,7 @@ const shape: z.ZodObject<Shape, z.core.$strict> = z.strictObject({
       'How long to wait for a table that a migration has locked, before the unit fails and is tried again.',
     example: '2m',
   }).prefault('60s'),
-  bin: name
-    .meta({
-      description:
-        'Folder of pg_dump and pg_restore. Default: PATH and where distributions put them, picked by the version of the server.',
-      example: '/usr/lib/postgresql/17/bin',
-    })
-    .optional(),
-  exec: z
-    .array(name)
-    .min(1)
-    .meta({
-      description:
-        'A command that runs the client programs somewhere else. There they reach the server by their own defaults, unless `execHost` and `execPort` say how.',
-      example: ['docker', 'exec', '-i', '-e', 'PGPASSWORD', 'postgres'],
-    })
-    .optional(),
-  execHost: name
-    .meta({
-      description: 'Host of the server as seen from where `exec` runs programs.',
-      example: 'localhost',
-    })
-    .optional(),
-  execPort: z
-    .int()
-    .min(1)
-    .max(65_535)
-    .meta({ description: 'Port of the server as seen from there.', example: 5432 })
-    .optional(),
-  execQuoting: z
-    .enum(['none', 'posix'])
-    .meta({
-      description:
-        'Whether `exec` hands its arguments to a POSIX shell, which they are quoted for. Default: `posix` for ssh, else `none`.',
-      example: 'posix',
-    })
-    .optional(),
+  ...programsShape,
 });
 
 /** Options of `use: database-per-tenant`. */
@@ -173,10 +124,7 @@ export const options: z.ZodObject<Shape, z.core.$strict> = shape.superRefine((va
       context.addIssue({ code: 'custom', message: (error as Error).message, path });
     }
   }
-  for (const key of ['execHost', 'execPort', 'execQuoting'] as const) {
-    if (values[key] !== undefined && !values.exec)
-      context.addIssue({ code: 'custom', message: `${key} means nothing without exec`, path: [key] });
-  }
+  for (const issue of programsIssues(values)) context.addIssue(issue);
 });
 
 /** The options as the source sees them. */

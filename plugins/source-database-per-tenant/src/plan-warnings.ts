@@ -1,9 +1,4 @@
-import { showName } from '@pgsilo/postgres';
-import type { Database } from './databases.ts';
-import { anyGlob } from './glob.ts';
-import type { Listed } from './registry.ts';
-import { listed } from './restore-problems.ts';
-import { looksRestored } from './restore-target.ts';
+import { showName, type Database, anyGlob, listed, looksRestored, type Listed } from '@pgsilo/postgres';
 import type { SourceSetup } from './setup.ts';
 
 /**
@@ -16,7 +11,7 @@ export function planWarnings(
   databases: ReadonlyMap<string, Database>,
 ): readonly string[] {
   if (setup.options.uncovered === 'ignore') return [];
-  const covered = new Set(tenants.map((one) => one.database));
+  const covered = new Set(tenants.map((one) => one.place));
   const excluded = anyGlob(setup.options.exclude);
   const ours = [...databases.values()].filter(({ isTemplate }) => !isTemplate).map(({ name }) => name);
   const uncovered = ours.filter((name) => name !== 'postgres' && !covered.has(name) && !excluded(name));

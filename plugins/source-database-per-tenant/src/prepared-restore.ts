@@ -1,8 +1,6 @@
 import type { Context, RestoreRequest } from '@pgsilo/plugin';
-import type { DatabaseSettings, Fingerprint, Session, Tool } from '@pgsilo/postgres';
+import type { DatabaseSettings, Fingerprint, Session, Tool, TargetNames, Restorer } from '@pgsilo/postgres';
 import type { Conditions } from './restore-conditions.ts';
-import type { Restorer } from './restore-privileges.ts';
-import type { TargetNames } from './restore-target.ts';
 import type { SourceSetup } from './setup.ts';
 
 /** A restore of a database that was found possible. */

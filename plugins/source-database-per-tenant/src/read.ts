@@ -13,20 +13,22 @@ import {
   observeToc,
   produce,
   readDatabaseSettings,
+  refuseStandstill,
   showName,
   takeFingerprint,
   type Fingerprint,
   type ObservedArchive,
   type Session,
+  Attempt,
+  lockTables,
+  takeSnapshot,
+  connectionForPrograms,
 } from '@pgsilo/postgres';
-import { Attempt } from './attempt.ts';
 import { explainByteNames } from './byte-names.ts';
 import { excludeArguments, requireWithoutData, tablesWithoutData } from './excluded-data.ts';
 import { globalsUnit, readGlobals } from './globals.ts';
 import { databaseOf } from './plan.ts';
-import { connectionForPrograms, type SourceSetup } from './setup.ts';
-import { lockTables, takeSnapshot } from './snapshot.ts';
-import { refuseStandstill } from './standstill.ts';
+import type { SourceSetup } from './setup.ts';
 
 /** Backs up the units of a job, one after another. */
 export async function* readJob(
@@ -36,7 +38,7 @@ export async function* readJob(
   context: ReadContext,
 ): AsyncGenerator<SourceItem> {
   for (const unit of job.units) {
-    const attempt = new Attempt(setup, context);
+    const attempt = new Attempt(setup.settings, context);
     open.add(attempt);
     try {
       yield* unit.name === globalsUnit.name

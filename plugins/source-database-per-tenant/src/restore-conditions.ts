@@ -8,9 +8,11 @@ import {
   type Session,
   type Toc,
   type TocEntry,
+  listed,
+  type Problem,
+  type Restorer,
 } from '@pgsilo/postgres';
-import { listed, type Problem } from './restore-problems.ts';
-import { missingExtensions, privilegeProblems, type Restorer } from './restore-privileges.ts';
+import { missingExtensions, privilegeProblems } from './restore-privileges.ts';
 import {
   isOfDatabase,
   isRestrictive,
@@ -214,19 +216,6 @@ async function hasLocale(session: Session, locale: string): Promise<boolean> {
     if ((error as { code?: string }).code === 'source.unreachable') throw error;
     return false;
   }
-}
-
-/** First server that knows what pg_restore says before anything else to restore an archive of its own version. */
-const firstOfNewPreamble = 17;
-
-/** Why a backup of one server cannot be restored into another, of an older version; undefined when it may be tried. Both as major versions. */
-export function downgradeProblem(from: number | undefined, to: number): Problem | undefined {
-  if (from === undefined || from < firstOfNewPreamble || to >= firstOfNewPreamble) return undefined;
-  return {
-    code: 'restore.refused',
-    message: `the backup is of PostgreSQL ${from}, the server to restore into is of version ${to}: PostgreSQL cannot go back to a version before ${firstOfNewPreamble}`,
-    hint: `Restore into a server of version ${from} or later.`,
-  };
 }
 
 function versionWarnings(toc: Toc, major: number): readonly string[] {

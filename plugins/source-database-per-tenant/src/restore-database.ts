@@ -9,33 +9,35 @@ import {
 } from '@pgsilo/plugin';
 import {
   describeServer,
+  downgradeProblem,
   majorVersion,
   readToc,
   showName,
   type Fingerprint,
   type Session,
   type TocEntry,
-} from '@pgsilo/postgres';
-import { artifactOf, readFingerprint, readSettings } from './artifacts.ts';
-import { emptyTableWarnings } from './excluded-data.ts';
-import { examineLive } from './live-database.ts';
-import { findPgRestore } from './pg-restore.ts';
-import { databaseOf } from './plan.ts';
-import { downgradeProblem, examineConditions } from './restore-conditions.ts';
-import { describePlan } from './restore-plan.ts';
-import { throwProblems, type Problem } from './restore-problems.ts';
-import { readRestorer } from './restore-privileges.ts';
-import type { PreparedRestore } from './prepared-restore.ts';
-import { runRestore } from './restore-run.ts';
-import { selectTables } from './restore-tables.ts';
-import {
+  throwProblems,
+  type Problem,
   databaseExists,
   freeKeptName,
   openAdmin,
   targetNames,
   targetServer,
   type TargetNames,
-} from './restore-target.ts';
+  readRestorer,
+  artifactOf,
+  readFingerprint,
+  readSettings,
+  findPgRestore,
+} from '@pgsilo/postgres';
+import { emptyTableWarnings } from './excluded-data.ts';
+import { examineLive } from './live-database.ts';
+import { databaseOf } from './plan.ts';
+import { examineConditions } from './restore-conditions.ts';
+import { describePlan } from './restore-plan.ts';
+import type { PreparedRestore } from './prepared-restore.ts';
+import { runRestore } from './restore-run.ts';
+import { selectTables } from './restore-tables.ts';
 import type { SourceSetup } from './setup.ts';
 
 /** Prepares the restore of a database unit: everything that can stand in its way is found here, before the first write. */
@@ -49,7 +51,12 @@ export async function prepareDatabaseRestore(
   const names = targetNames(request, databaseOf(backup.unit));
   refuseLongName(names.target);
   const applicationName = `pgsilo restore ${crypto.randomUUID().slice(0, 8)}`;
-  const admin = await openAdmin(targetServer(setup, request), names, applicationName, context.signal);
+  const admin = await openAdmin(
+    targetServer(setup.settings, request),
+    names,
+    applicationName,
+    context.signal,
+  );
   try {
     const liveExists = await databaseExists(admin, names.live);
     // Told before a large backup is fetched.

@@ -1,7 +1,6 @@
 import { toPgsiloError, type RestoreOutcome } from '@pgsilo/plugin';
-import { quoteIdentifier, showName } from '@pgsilo/postgres';
+import { quoteIdentifier, showName, dropDatabase } from '@pgsilo/postgres';
 import type { PreparedRestore } from './prepared-restore.ts';
-import { dropDatabase } from './working-database.ts';
 
 /** What is done after the restored database has its name, and the report. Never throws: the restore is whole by now. */
 export async function finish(

@@ -1,5 +1,4 @@
-import { describeFingerprint, describeServer, plural, showName } from '@pgsilo/postgres';
-import { jobsOf } from './pg-restore.ts';
+import { describeFingerprint, describeServer, plural, showName, jobsOf } from '@pgsilo/postgres';
 import type { PreparedRestore } from './prepared-restore.ts';
 
 /** What a restore would do, a sentence each. */

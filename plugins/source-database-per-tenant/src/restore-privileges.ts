@@ -4,32 +4,16 @@ import {
   type DatabaseSettings,
   type Session,
   type TocEntry,
+  listed,
+  type Problem,
+  hasWords,
+  isWord,
+  nameOf,
+  placesOf,
+  tokens,
+  type Restorer,
 } from '@pgsilo/postgres';
-import { listed, type Problem } from './restore-problems.ts';
 import { isOfDatabase, ownerOf } from './restore-roles.ts';
-import { hasWords, isWord, nameOf, placesOf, tokens } from './sql-tokens.ts';
-
-/** What the role that restores may do on the target server. */
-export interface Restorer {
-  readonly name: string;
-  readonly superuser: boolean;
-  readonly mayCreate: boolean;
-  readonly bypassesRowSecurity: boolean;
-}
-
-export async function readRestorer(session: Session): Promise<Restorer> {
-  const [row] = await session.query<{ name: string; superuser: boolean; create: boolean; bypass: boolean }>(
-    `SELECT rolname::text AS name, rolsuper AS superuser, rolcreatedb AS create, rolbypassrls AS bypass FROM pg_roles WHERE rolname = current_user`,
-  );
-  if (!row) throw new Error('the current role has no row in pg_roles');
-  const { name, superuser } = row;
-  return {
-    name,
-    superuser,
-    mayCreate: superuser || row.create,
-    bypassesRowSecurity: superuser || row.bypass,
-  };
-}
 
 /** What the restoring role lacks, for the entries that would be restored. Nothing for a superuser. */
 export async function privilegeProblems(

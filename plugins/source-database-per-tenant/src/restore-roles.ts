@@ -1,5 +1,15 @@
-import { showName, type DatabaseSettings, type Session, type TocEntry } from '@pgsilo/postgres';
-import { hasWords, isWord, nameOf, placesOf, statements, type Token } from './sql-tokens.ts';
+import {
+  showName,
+  type DatabaseSettings,
+  type Session,
+  type TocEntry,
+  hasWords,
+  isWord,
+  nameOf,
+  placesOf,
+  statements,
+  type Token,
+} from '@pgsilo/postgres';
 
 /** Kinds of entries for which pg_restore never says `OWNER TO`. */
 const withoutOwner = new Set([

@@ -1,22 +1,25 @@
 import { PgsiloError, throwIfAborted, type RestoreOutcome } from '@pgsilo/plugin';
 import {
+  applySettings,
+  applySettingsStatements,
+  undo,
   compareFingerprint,
   createDatabaseStatement,
   openSession,
   quoteIdentifier,
   showName,
   type Session,
+  renameDatabases,
+  throwProblems,
+  databaseExists,
+  claimWorkingName,
+  markWorking,
+  sweepLeftovers,
+  runPgRestore,
 } from '@pgsilo/postgres';
 import { examineLive } from './live-database.ts';
-import { runPgRestore } from './pg-restore.ts';
 import type { PreparedRestore } from './prepared-restore.ts';
-import { renameDatabases } from './rename.ts';
 import { finish } from './restore-outcome.ts';
-import { throwProblems } from './restore-problems.ts';
-import { applySettings } from './restore-settings.ts';
-import { databaseExists } from './restore-target.ts';
-import { undo } from './restore-undo.ts';
-import { claimWorkingName, markWorking, sweepLeftovers } from './working-database.ts';
 
 /** Restores into a working database, proves it, and only then gives it its name. What fails is dropped again; nothing else is ever touched. */
 export async function runRestore(prepared: PreparedRestore): Promise<RestoreOutcome> {
@@ -32,7 +35,9 @@ export async function runRestore(prepared: PreparedRestore): Promise<RestoreOutc
     );
     await request.step('analyze', () => analyze(prepared, working));
     warnings.push(
-      ...(await request.step('apply settings and grants', () => applySettings(prepared, working))),
+      ...(await request.step('apply settings and grants', () =>
+        applySettings(admin, applySettingsStatements(prepared.settings, working, { owner: request.owner })),
+      )),
     );
     throwIfAborted(context.signal);
     prepared.progress.naming = true;

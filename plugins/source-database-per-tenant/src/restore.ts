@@ -1,16 +1,23 @@
 import type { Context, Restoration, RestoreRequest } from '@pgsilo/plugin';
+import {
+  prepareGlobalsRestore,
+  readGlobalsFile,
+  refuseForGlobals,
+  artifactOf,
+  readBytes,
+} from '@pgsilo/postgres';
 import { globalsUnit } from './globals.ts';
-import { prepareGlobalsRestore } from './globals-restore.ts';
 import { prepareDatabaseRestore } from './restore-database.ts';
 import type { SourceSetup } from './setup.ts';
 
 /** Looks at a backup and a server and says what a restore would do. See `Source.restore`. */
-export function prepareRestore(
+export async function prepareRestore(
   setup: SourceSetup,
   request: RestoreRequest,
   context: Context,
 ): Promise<Restoration> {
-  return request.backup.unit.name === globalsUnit.name
-    ? prepareGlobalsRestore(setup, request, context)
-    : prepareDatabaseRestore(setup, request, context);
+  if (request.backup.unit.name !== globalsUnit.name) return prepareDatabaseRestore(setup, request, context);
+  refuseForGlobals(request);
+  const statements = readGlobalsFile(await readBytes(artifactOf(request.backup, 'globals.sql')));
+  return prepareGlobalsRestore(setup.settings, statements, request, context);
 }

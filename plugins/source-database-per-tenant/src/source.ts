@@ -1,6 +1,5 @@
 import type { Context, Job, ReadContext, RestoreRequest, Setup, Source, SourceItem } from '@pgsilo/plugin';
-import { takeLock } from '@pgsilo/postgres';
-import type { Attempt } from './attempt.ts';
+import { takeLock, type Attempt, createSetup } from '@pgsilo/postgres';
 import { checkSource } from './check.ts';
 import { compareDatabase } from './compare.ts';
 import { inspectBackup } from './inspect.ts';
@@ -8,7 +7,6 @@ import type { Options } from './options.ts';
 import { planUnits } from './plan.ts';
 import { readJob } from './read.ts';
 import { prepareRestore } from './restore.ts';
-import { createSetup } from './setup.ts';
 
 /** The source; opens nothing before it is asked to. */
 export function createSource(options: Options, given: Setup): Source {

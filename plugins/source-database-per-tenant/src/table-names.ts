@@ -1,6 +1,5 @@
 import { PgsiloError } from '@pgsilo/plugin';
-import { plural, showName, type TocEntry } from '@pgsilo/postgres';
-import { listed } from './restore-problems.ts';
+import { plural, showName, type TocEntry, listed } from '@pgsilo/postgres';
 import { splitTableName, type TableName } from './table-patterns.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { PgsiloError } from '@pgsilo/plugin';
-import { glob } from './glob.ts';
+import { glob } from '@pgsilo/postgres/options';
 
 export interface TableName {
   readonly schema: string;

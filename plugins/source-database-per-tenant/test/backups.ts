@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import { createSetup } from '@pgsilo/postgres';
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +14,7 @@ import type {
 import { testContext, type TestContext } from '@pgsilo/testkit';
 import { options, type Options } from '../src/options.ts';
 import { prepareRestore } from '../src/restore.ts';
-import { createSetup, type SourceSetup } from '../src/setup.ts';
+import type { SourceSetup } from '../src/setup.ts';
 import { createSource } from '../src/source.ts';
 
 /** A backup in a folder, as the engine would show it to the source. */

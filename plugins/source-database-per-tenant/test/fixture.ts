@@ -1,10 +1,10 @@
 import type { Job, Plan, ReadContext, SourceFacts } from '@pgsilo/plugin';
 import { collect, testContext, type TestContext } from '@pgsilo/testkit';
-import { openSession, parseConnection, quoteIdentifier } from '@pgsilo/postgres';
+import { openSession, parseConnection, quoteIdentifier, createSetup } from '@pgsilo/postgres';
 import { options } from '../src/options.ts';
 import { planUnits } from '../src/plan.ts';
 import { readJob } from '../src/read.ts';
-import { createSetup, type SourceSetup } from '../src/setup.ts';
+import type { SourceSetup } from '../src/setup.ts';
 
 /** The names that tenants must be able to have. */
 export const hostileNames: readonly string[] = [

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { testContext } from '@pgsilo/testkit';
 import { startPostgres, type ThrowawayPostgres } from '@pgsilo/testkit/postgres';
-import { readGlobalsFile } from '../src/globals-file.ts';
+import { readGlobalsFile } from '@pgsilo/postgres';
 import { globalsUnit } from '../src/globals.ts';
 import { inspectBackup } from '../src/inspect.ts';
 import { prepareRestore } from '../src/restore.ts';

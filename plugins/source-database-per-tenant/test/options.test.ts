@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { describeOptions, isPlugin } from '@pgsilo/plugin';
-import { glob } from '../src/glob.ts';
+import { glob } from '@pgsilo/postgres/options';
 import plugin from '../src/index.ts';
 import { options } from '../src/options.ts';
 

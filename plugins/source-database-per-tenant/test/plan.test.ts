@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openSession, parseConnection, quoteIdentifier } from '@pgsilo/postgres';
+import { openSession, parseConnection, quoteIdentifier, databaseSizes } from '@pgsilo/postgres';
 import { testContext } from '@pgsilo/testkit';
 import { startPostgres, type ThrowawayPostgres } from '@pgsilo/testkit/postgres';
-import { databaseSizes } from '../src/databases.ts';
 import { createDatabases, hostileNames, plan, setupOf, sql, unitNames } from './fixture.ts';
 
 let server: ThrowawayPostgres;

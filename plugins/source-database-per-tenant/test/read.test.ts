@@ -10,11 +10,12 @@ import {
   parseConnection,
   readArchive,
   type Session,
+  lockTables,
+  takeSnapshot,
 } from '@pgsilo/postgres';
 import { bodyOf } from '@pgsilo/testkit';
 import { startPostgres, type ThrowawayPostgres } from '@pgsilo/testkit/postgres';
 import { readJob } from '../src/read.ts';
-import { lockTables, takeSnapshot } from '../src/snapshot.ts';
 import { createDatabases, hostileNames, jobOf, plan, read, readContext, setupOf, sql } from './fixture.ts';
 
 let server: ThrowawayPostgres;

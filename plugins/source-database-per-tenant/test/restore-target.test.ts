@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { RestoreRequest } from '@pgsilo/plugin';
-import { looksRestored, targetNames } from '../src/restore-target.ts';
+import { looksRestored, targetNames } from '@pgsilo/postgres';
 
 const requestOf = (id: string, replace = false): RestoreRequest =>
   // Nothing else of a request has a part in names.

@@ -29,6 +29,7 @@ export class BlockWalker {
 
   readonly #entries: ReadonlyMap<number, string>;
   readonly #copied: (dumpId: number) => boolean;
+  readonly #onBlock: ((dumpId: number, start: number) => void) | undefined;
   readonly #intBytes: number;
   readonly #carry: Buffer;
   #carried = 0;
@@ -50,12 +51,24 @@ export class BlockWalker {
    * @param intSize from the archive's header
    * @param entries the entries that have data, by number, with their kind
    * @param copied whether the entry's data is COPY text in the clear
+   * @param onBlock told of each block as soon as it is known whose it is, with the place of its first byte, counted as in {@link DataCount}
    */
-  constructor(intSize: number, entries: ReadonlyMap<number, string>, copied: (dumpId: number) => boolean) {
+  constructor(
+    intSize: number,
+    entries: ReadonlyMap<number, string>,
+    copied: (dumpId: number) => boolean,
+    onBlock?: (dumpId: number, start: number) => void,
+  ) {
     this.#intBytes = intSize + 1;
     this.#carry = Buffer.alloc(this.#intBytes);
     this.#entries = entries;
     this.#copied = copied;
+    this.#onBlock = onBlock;
+  }
+
+  /** Where a block begins of which it is not known yet whose it is; undefined: there is none. */
+  get undecided(): number | undefined {
+    return this.#expecting === 'id' ? this.#started : undefined;
   }
 
   push(chunk: Buffer): void {
@@ -135,6 +148,7 @@ export class BlockWalker {
     if ((desc === 'BLOBS') !== isLargeObjects) {
       throw invalidArchive(`a block of type ${this.#type} for entry ${dumpId}, which is ${desc}`);
     }
+    this.#onBlock?.(dumpId, this.#started);
     this.#dumpId = dumpId;
     this.#bytes = 0;
     this.#lines = 0;

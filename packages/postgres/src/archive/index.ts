@@ -14,3 +14,5 @@ export { TocParser, type TocParserOptions } from './toc-parser.ts';
 export { useList } from './use-list.ts';
 export { archiveSubset } from './subset.ts';
 export { textDecoder, type DecodeText } from './text-encoding.ts';
+export { splitArchive, type ArchivePart, type SplitOptions } from './split.ts';
+export { EntryOwners } from './split-owner.ts';

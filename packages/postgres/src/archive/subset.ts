@@ -52,9 +52,10 @@ export async function* archiveSubset(file: string, keep: ReadonlySet<number>): A
 }
 
 /** Entries that say how the others are read. */
-const preamble = new Set(['ENCODING', 'STDSTRINGS', 'SEARCHPATH']);
+export const preamble: ReadonlySet<string> = new Set(['ENCODING', 'STDSTRINGS', 'SEARCHPATH']);
 
-function integer(value: number, intSize: number): Uint8Array {
+/** As pg_dump writes one: a sign byte, and the magnitude from its lowest byte. */
+export function integer(value: number, intSize: number): Uint8Array {
   const bytes = Buffer.alloc(intSize + 1);
   bytes.writeUInt32LE(value, 1);
   return bytes;

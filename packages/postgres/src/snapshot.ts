@@ -1,0 +1,75 @@
+import { isPgsiloError, PgsiloError, type UnitFacts } from '@pgsilo/plugin';
+import { sqlState } from './postgres-error.ts';
+import { quoteIdentifier } from './quoting.ts';
+import type { Session } from './session.ts';
+
+/** The state of a database that dump, fingerprint and settings are all taken of. Ends with the session's transaction. */
+export interface Snapshot {
+  /** What pg_dump imports. */
+  readonly id: string;
+  readonly facts: Pick<UnitFacts, 'snapshotAt' | 'server' | 'lsn'>;
+}
+
+interface SnapshotRow {
+  readonly id: string;
+  readonly at: string;
+  readonly lsn: string | null;
+  readonly system: string | null;
+}
+
+const tablesInLock = 200;
+
+/** Opens the transaction whose snapshot everything shares. */
+export async function takeSnapshot(session: Session): Promise<Snapshot> {
+  await session.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
+  // Counting keeps pace with pg_dump on one processor of the server; the others are the application's.
+  await session.query('SET LOCAL max_parallel_workers_per_gather = 0');
+  const [row] = await session.query<SnapshotRow>(
+    `SELECT pg_export_snapshot() AS id,
+            to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at,
+            (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text AS lsn,
+            CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE')
+                 THEN (SELECT system_identifier::text FROM pg_control_system()) END AS system`,
+  );
+  const { id, at, lsn, system } = row!;
+  const server = { version: session.serverVersion, ...(system === null ? {} : { systemIdentifier: system }) };
+  return { id, facts: { snapshotAt: at, server, ...(lsn === null ? {} : { lsn }) } };
+}
+
+/**
+ * Locks all tables as pg_dump will (ACCESS SHARE), and before it does. pg_dump gives its locks back when it ends, which for a small database is long before its tables are counted,
+ * and TRUNCATE respects no snapshot: a table emptied in between would be counted as empty although the archive holds its rows.
+ * @param schemas those that pg_dump is told to dump; undefined: all.
+ */
+export async function lockTables(
+  session: Session,
+  timeout: number,
+  schemas?: readonly string[],
+): Promise<void> {
+  const rows = await session.query<{ schema: string; name: string }>(
+    `SELECT n.nspname::text AS schema, c.relname::text AS name
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+        AND has_table_privilege(c.oid, 'SELECT') AND ($1::text[] IS NULL OR n.nspname = ANY ($1))
+      ORDER BY c.oid`,
+    [schemas ?? null],
+  );
+  await session.query(`SET LOCAL lock_timeout = ${Math.ceil(timeout)}`);
+  for (let from = 0; from < rows.length; from += tablesInLock) {
+    const tables = rows
+      .slice(from, from + tablesInLock)
+      .map((row) => `ONLY ${quoteIdentifier(row.schema)}.${quoteIdentifier(row.name)}`);
+    try {
+      await session.query(`LOCK TABLE ${tables.join(', ')} IN ACCESS SHARE MODE`);
+    } catch (error) {
+      // Undefined table: dropped since the snapshot was taken.
+      const state = isPgsiloError(error) ? sqlState(error.cause) : undefined;
+      if (state !== '42P01' && state !== '3F000') throw error;
+      throw new PgsiloError(
+        'source.incomplete',
+        `a table of ${session.database} was dropped while its snapshot was taken`,
+        { cause: error },
+      );
+    }
+  }
+}

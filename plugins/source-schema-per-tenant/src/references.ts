@@ -1,0 +1,64 @@
+import type { Session } from '@pgsilo/postgres';
+
+/** Objects of one schema that need something of another one, or of an extension. */
+export interface CrossReference {
+  readonly schema: string;
+  /** The other schema; null: an extension, wherever its objects are. */
+  readonly toSchema: string | null;
+  readonly toExtension: string | null;
+  /** Where the extension's objects are. */
+  readonly extensionSchema: string | null;
+  readonly objects: number;
+  /** One of them, in PostgreSQL's own words: `constraint orders_currency_fkey on table acme.orders`. */
+  readonly example: string;
+}
+
+/**
+ * What crosses schemas, from the catalog: foreign keys, views, types, functions, sequences of defaults, parents of partitions. What functions name in their
+ * bodies is not in it: PostgreSQL does not know of it either.
+ */
+export async function crossReferences(session: Session): Promise<readonly CrossReference[]> {
+  return await session.query<CrossReference>(
+    `WITH placed (classid, objid, schema) AS (
+       SELECT 'pg_class'::regclass, oid, relnamespace FROM pg_class
+       UNION ALL SELECT 'pg_type'::regclass, oid, typnamespace FROM pg_type
+       UNION ALL SELECT 'pg_proc'::regclass, oid, pronamespace FROM pg_proc
+       UNION ALL SELECT 'pg_constraint'::regclass, oid, connamespace FROM pg_constraint
+       UNION ALL SELECT 'pg_operator'::regclass, oid, oprnamespace FROM pg_operator
+       UNION ALL SELECT 'pg_opclass'::regclass, oid, opcnamespace FROM pg_opclass
+       UNION ALL SELECT 'pg_opfamily'::regclass, oid, opfnamespace FROM pg_opfamily
+       UNION ALL SELECT 'pg_conversion'::regclass, oid, connamespace FROM pg_conversion
+       UNION ALL SELECT 'pg_collation'::regclass, oid, collnamespace FROM pg_collation
+       UNION ALL SELECT 'pg_ts_config'::regclass, oid, cfgnamespace FROM pg_ts_config
+       UNION ALL SELECT 'pg_ts_dict'::regclass, oid, dictnamespace FROM pg_ts_dict
+       UNION ALL SELECT 'pg_ts_parser'::regclass, oid, prsnamespace FROM pg_ts_parser
+       UNION ALL SELECT 'pg_ts_template'::regclass, oid, tmplnamespace FROM pg_ts_template
+       UNION ALL SELECT 'pg_statistic_ext'::regclass, oid, stxnamespace FROM pg_statistic_ext
+       UNION ALL SELECT 'pg_attrdef'::regclass, a.oid, c.relnamespace FROM pg_attrdef a JOIN pg_class c ON c.oid = a.adrelid
+       UNION ALL SELECT 'pg_rewrite'::regclass, r.oid, c.relnamespace FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
+       UNION ALL SELECT 'pg_trigger'::regclass, t.oid, c.relnamespace FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal
+       UNION ALL SELECT 'pg_policy'::regclass, p.oid, c.relnamespace FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+     ), own AS (
+       SELECT oid, nspname::text AS name FROM pg_namespace WHERE nspname <> 'information_schema' AND nspname !~ '^pg_'
+     ), member AS (
+       SELECT d.classid, d.objid, e.extname::text AS extension, n.nspname::text AS schema
+         FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid JOIN pg_namespace n ON n.oid = e.extnamespace
+        WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+     ), crossing AS (
+       SELECT f.name AS schema, CASE WHEN m.extension IS NULL THEN t.name END AS "toSchema", m.extension AS "toExtension", m.schema AS "extensionSchema", d.classid, d.objid
+         FROM pg_depend d
+         JOIN placed p ON p.classid = d.classid AND p.objid = d.objid
+         JOIN placed q ON q.classid = d.refclassid AND q.objid = d.refobjid
+         JOIN own f ON f.oid = p.schema
+         LEFT JOIN own t ON t.oid = q.schema
+         LEFT JOIN member m ON m.classid = d.refclassid AND m.objid = d.refobjid
+        WHERE (m.extension IS NOT NULL OR (t.oid IS NOT NULL AND p.schema <> q.schema))
+          AND NOT EXISTS (SELECT FROM member o WHERE o.classid = d.classid AND o.objid = d.objid)
+     ), counted AS (
+       SELECT schema, "toSchema", "toExtension", "extensionSchema", count(DISTINCT (classid, objid))::int4 AS objects, min(ARRAY[classid::oid::int8, objid::int8]) AS first
+         FROM crossing GROUP BY 1, 2, 3, 4
+     )
+     SELECT schema, "toSchema", "toExtension", "extensionSchema", objects, pg_describe_object(first[1]::oid, first[2]::oid, 0) AS example
+       FROM counted ORDER BY 1, 2 NULLS LAST, 3`,
+  );
+}

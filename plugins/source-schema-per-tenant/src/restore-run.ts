@@ -1,0 +1,117 @@
+import {
+  PgsiloError,
+  throwIfAborted,
+  type Context,
+  type RestoreOutcome,
+  type RestoreRequest,
+} from '@pgsilo/plugin';
+import {
+  claimWorkingName, compareFingerprint, createDatabaseStatement, markWorking, openSession, quoteIdentifier, renameDatabases, runPgRestore, sweepLeftovers,
+  templateHasRules, undo, type Fingerprint, type Session, type TargetNames, type Tool,
+} from '@pgsilo/postgres'; // prettier-ignore
+import type { UnitNeeds } from './about.ts';
+import type { SourceSetup } from './setup.ts';
+
+/** A restore of a schema that was found possible. */
+export interface PreparedRestore {
+  readonly setup: SourceSetup;
+  readonly request: RestoreRequest;
+  readonly context: Context;
+  /** A session outside the database that is made; holds the lock of its working name. */
+  readonly admin: Session;
+  /** Of all sessions of this restore. */
+  readonly applicationName: string;
+  readonly names: TargetNames;
+  readonly schema: string;
+  readonly needs: UnitNeeds;
+  /** Path of the archive. */
+  readonly archive: string;
+  readonly tool: Tool;
+  readonly fingerprint: Fingerprint | undefined;
+  /** No live database is replaced. */
+  readonly swaps: false;
+  readonly progress: { naming: boolean };
+}
+
+/** Restores into a working database, proves it, and only then gives it its name. What fails is dropped again; nothing else is ever touched. */
+export async function runRestore(prepared: PreparedRestore): Promise<RestoreOutcome> {
+  const { admin, context, request, names } = prepared;
+  await sweepLeftovers(admin, context);
+  const working = await claimWorkingName(admin);
+  try {
+    await request.step('create the database', () => createWorking(prepared, working));
+    await request.step('restore the data', () => restoreInto(prepared, working));
+    const compared = await request.step('compare with the fingerprint', () =>
+      inWorking(prepared, working, 'compare the restored schema', (session) => compare(prepared, session)),
+    );
+    await request.step('analyze', () =>
+      inWorking(prepared, working, 'analyze the restored schema', (session) => session.query('ANALYZE')),
+    );
+    throwIfAborted(context.signal);
+    prepared.progress.naming = true;
+    await request.step('give it its name', () =>
+      renameDatabases(admin, [{ from: working, to: names.target }], context),
+    );
+    const next = [
+      `The schema is alone in its database. Remove that when it is no longer needed: DROP DATABASE ${quoteIdentifier(names.target)};`,
+    ];
+    return { target: names.target, compared, warnings: [], next };
+  } catch (error) {
+    throw await undo(prepared, working, error);
+  }
+}
+
+async function createWorking(prepared: PreparedRestore, working: string): Promise<void> {
+  const { admin, request, needs, schema, setup } = prepared;
+  const settings = { ...needs, name: setup.options.database ?? setup.settings.database };
+  const templateRules = await templateHasRules(admin);
+  await admin.query(createDatabaseStatement(settings, working, { major: admin.major, templateRules }));
+  await admin.query(`REVOKE ALL ON DATABASE ${quoteIdentifier(working)} FROM PUBLIC`);
+  await markWorking(admin, working, request);
+  await inWorking(prepared, working, 'create extensions', async (session) => {
+    for (const extension of needs.needsExtensions) {
+      const place = quoteIdentifier(extension.schema);
+      // One in the tenant's own schema comes with the archive.
+      if (extension.schema === schema) continue;
+      await session.query(`CREATE SCHEMA IF NOT EXISTS ${place}`);
+      await session.query(
+        `CREATE EXTENSION IF NOT EXISTS ${quoteIdentifier(extension.name)} SCHEMA ${place} CASCADE`,
+      );
+    }
+  });
+}
+
+async function restoreInto(prepared: PreparedRestore, working: string): Promise<void> {
+  const { setup, request, admin, applicationName, archive, tool, context } = prepared;
+  const job = {
+    setup, tool, server: admin.settings, serverMajor: admin.major, elsewhere: request.toServer !== undefined, database: working, applicationName, archive,
+    entries: undefined, owner: request.owner, tablespaces: true, jobs: request.jobs,
+  }; // prettier-ignore
+  await runPgRestore(job, context);
+}
+
+async function compare(prepared: PreparedRestore, session: Session): Promise<string> {
+  if (!prepared.fingerprint) return 'nothing, because the backup has no fingerprint';
+  const { compared, differences } = await compareFingerprint(session, prepared.fingerprint, prepared.context);
+  if (differences.length === 0) return compared;
+  throw new PgsiloError(
+    'restore.mismatch',
+    `what was restored is not what the backup's fingerprint says:\n${differences.map((each) => `- ${each}`).join('\n')}`,
+    { hint: 'Try another backup (--before) or sink (--from), and pgsilo verify --level decode.' },
+  );
+}
+
+async function inWorking<T>(
+  { admin, applicationName, context }: PreparedRestore,
+  database: string,
+  purpose: string,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const { signal } = context;
+  const session = await openSession(admin.settings, { database, applicationName, purpose, signal });
+  try {
+    return await work(session);
+  } finally {
+    await session.close();
+  }
+}

@@ -1,0 +1,111 @@
+import {
+  isPgsiloError, PgsiloError, type Body, type SourceItem, type Unit, type UnitFacts,
+} from '@pgsilo/plugin'; // prettier-ignore
+import {
+  isData, observeToc, type DatabaseSettings, type Fingerprint, type ObservedArchive, type Toc,
+} from '@pgsilo/postgres'; // prettier-ignore
+import { aboutOf } from './about.ts';
+import type { ArchivePlace } from './groups.ts';
+import type { CrossReference } from './references.ts';
+import { schemaOf } from './units.ts';
+
+/** What all units of the pass have in common. */
+export interface PassFacts extends Pick<UnitFacts, 'snapshotAt' | 'server' | 'lsn' | 'tool'> {
+  readonly settings: DatabaseSettings;
+  readonly references: readonly CrossReference[];
+}
+
+type Count = (toc: Toc) => Promise<Fingerprint>;
+
+/** An archive that went by, whose tables may still be being counted. */
+interface Counting {
+  readonly unit: Unit;
+  readonly fingerprint: Promise<Fingerprint | PgsiloError> | undefined;
+}
+
+/** Makes artifacts and facts of units out of the archives that come from the split. A unit's tables are counted while its archive and the next one go by. */
+export class UnitReader {
+  readonly #count: Count | undefined;
+  readonly #facts: PassFacts;
+  readonly #references: ReadonlyMap<string, readonly CrossReference[]>;
+  #counting: Counting | undefined;
+  /** Of the archives of the database's own unit, which has several. */
+  readonly #ofDatabase: Fingerprint[] = [];
+
+  /** @param count undefined: no fingerprints are taken. */
+  constructor(count: Count | undefined, facts: PassFacts) {
+    this.#count = count;
+    this.#facts = facts;
+    this.#references = Map.groupBy(facts.references, (reference) => reference.schema);
+  }
+
+  /** One archive: all of a tenant's unit, a part of the database's. */
+  async *read({ unit, name, check, end }: ArchivePlace, body: Body): AsyncGenerator<SourceItem> {
+    const archive = observeToc(body, (entry) => {
+      check(entry);
+      return isData(entry);
+    });
+    const fingerprint = this.#count && countAlongside(archive, this.#count);
+    yield { type: 'artifact', unit: unit.name, name, format: 'pg-custom', body: archive.body };
+    await archive.toc;
+    end();
+    yield* this.#endCounting();
+    this.#counting = { unit, fingerprint };
+  }
+
+  /** What is left to say when the last archive has come. */
+  async *finish(databaseUnit: Unit | undefined): AsyncGenerator<SourceItem> {
+    yield* this.#endCounting();
+    if (!databaseUnit) return;
+    yield jsonArtifact(databaseUnit, 'settings.json', this.#facts.settings);
+    yield* this.#end(databaseUnit, this.#count && merged(this.#ofDatabase));
+  }
+
+  async *#endCounting(): AsyncGenerator<SourceItem> {
+    if (!this.#counting) return;
+    const { unit, fingerprint: counting } = this.#counting;
+    this.#counting = undefined;
+    const fingerprint = await counting;
+    if (fingerprint instanceof Error) throw fingerprint;
+    if (schemaOf(unit) !== undefined) yield* this.#end(unit, fingerprint);
+    else if (fingerprint) this.#ofDatabase.push(fingerprint);
+  }
+
+  *#end(unit: Unit, fingerprint: Fingerprint | undefined): Generator<SourceItem> {
+    const { settings, references: _, ...facts } = this.#facts;
+    if (fingerprint) yield jsonArtifact(unit, 'fingerprint.json', fingerprint);
+    const schema = schemaOf(unit);
+    const references = schema === undefined ? [] : (this.#references.get(schema) ?? []);
+    const about = aboutOf(settings, fingerprint, references);
+    yield { type: 'facts', unit: unit.name, facts: { status: 'good', ...facts, about } };
+  }
+}
+
+/** Resolves with an error rather than rejecting, because nobody listens until later. */
+async function countAlongside(archive: ObservedArchive, count: Count): Promise<Fingerprint | PgsiloError> {
+  try {
+    return await count(await archive.toc);
+  } catch (error) {
+    return isPgsiloError(error)
+      ? error
+      : new PgsiloError('internal', `the fingerprint failed: ${String(error)}`, { cause: error });
+  }
+}
+
+function merged(parts: readonly Fingerprint[]): Fingerprint {
+  return {
+    ...parts[0]!,
+    tables: parts.flatMap((part) => part.tables),
+    sequences: parts.flatMap((part) => part.sequences),
+    largeObjects: parts.reduce((sum, part) => sum + part.largeObjects, 0),
+  };
+}
+
+function jsonArtifact(unit: Unit, name: string, content: object): SourceItem {
+  const text = `${JSON.stringify(content, undefined, 1)}\n`;
+  async function* body(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from(text);
+  }
+  const estimatedBytes = Buffer.byteLength(text);
+  return { type: 'artifact', unit: unit.name, name, format: 'json', body: body(), estimatedBytes };
+}
