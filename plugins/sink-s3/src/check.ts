@@ -1,6 +1,7 @@
 import { throwIfAborted, toPgsiloError, tryOutSink } from '@pgsilo/plugin';
 import type { CheckResult, Context, RetainedObject, Sink } from '@pgsilo/plugin';
 import { checkLock } from './check-lock.ts';
+import { tellClassRule } from './class-rule.ts';
 import { refusesCompletion } from './check-create-only.ts';
 import { checkLifecycle } from './lifecycle.ts';
 import type { Store } from './store.ts';
@@ -44,6 +45,7 @@ export async function* check(
   if (lock) yield lock;
   yield await checkUnfinished(store, context);
   yield await checkLifecycle(store, context);
+  yield* tellClassRule(store.options);
 }
 
 function keptBack({ key, until }: RetainedObject): CheckResult {

@@ -59,6 +59,20 @@ describe.skipIf('unavailable' in installed)('check', () => {
     });
   });
 
+  it('prints the rule that fits its storage class, prefix and tags, which the store takes', async () => {
+    const options = { bucket: 'rules', prefix: 'cold', storageClass: 'STANDARD_IA', tags: { keep: 'years' } };
+    const { status, message } = (await results(options)).get('storage class')!;
+    expect(status).toBe('ok');
+    const rule = JSON.parse(/\{.*\}$/s.exec(message)![0]);
+    expect(rule.Filter.And).toMatchObject({ Prefix: 'cold/', Tags: [{ Key: 'keep', Value: 'years' }] });
+    expect(rule.Transitions).toEqual([{ Days: 30, StorageClass: 'STANDARD_IA' }]);
+    const LifecycleConfiguration: BucketLifecycleConfiguration = { Rules: [rule] };
+    await gateway.client.send(
+      new PutBucketLifecycleConfigurationCommand({ Bucket: 'rules', LifecycleConfiguration }),
+    );
+    expect((await results({ bucket: 'rules' })).has('storage class')).toBe(false);
+  });
+
   it('tells of unfinished uploads below its prefix, which sweep ends when they are old', async () => {
     const at = { Bucket: 'parts', Key: 'a/objects/one' };
     const { UploadId } = await gateway.client.send(new CreateMultipartUploadCommand(at));
