@@ -77,11 +77,13 @@ export class Keyring {
    * @returns the newest key of the unit; undefined when it never had one.
    */
   async adopt(unit: string): Promise<KeyRecord | undefined> {
+    // All of them: with those of one unit alone the keyring would no longer look lost, and others might be made anew while the copy is away.
+    const units = (await this.main.isEmpty()) ? undefined : [unit];
     for (const copy of this.copies) {
-      const { added } = await exportKeys(copy, this.main, [unit]);
+      const { added } = await exportKeys(copy, this.main, units);
       if (added > 0)
-        this.settings.log.warn('keys of a unit were missing from the keyring, and were taken from its copy', {
-          unit,
+        this.settings.log.warn('keys were missing from the keyring, and were taken from its copy', {
+          keys: added,
           copy: copy.path,
         });
     }

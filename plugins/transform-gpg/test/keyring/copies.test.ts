@@ -49,6 +49,14 @@ describe('a copy of the keyring', () => {
     expect(await readdir(join(keys, 'acme'))).toEqual(['000001']);
   });
 
+  test('gives back all keys at once to a keyring that was lost, so that no unit gets a second one when it is away again', async () => {
+    await mkdir(join(folder, 'copy'));
+    for (const unit of ['acme', 'globex', 'initech']) await encode(await make(copied), 'rows', unit);
+    await rm(keys, { recursive: true });
+    await encode(await make(copied), 'rows', 'acme');
+    expect((await readdir(keys)).toSorted()).toEqual(['acme', 'globex', 'initech']);
+  });
+
   test('that is not mounted is not made, and the log says that it lacks the key', async () => {
     const setup = setupIn(folder);
     await encode(await make(), 'rows', 'globex');
