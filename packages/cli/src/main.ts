@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 
 const oldest = 24;
+const readsCatalog: ReadonlySet<string> = new Set(['list', 'plan', 'prune']);
 const [first, ...others] = process.argv.slice(2);
 
 if (Number.parseInt(process.versions.node, 10) < oldest) {
@@ -20,9 +21,15 @@ if (Number.parseInt(process.versions.node, 10) < oldest) {
 } else {
   // Compression runs on libuv's threads, besides files and name look-ups. The pool takes its size when it is first used.
   process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(4, availableParallelism() + 2));
-  // Bodies are memory outside of V8's heap, which is small; V8 would collect all of it each time some 10 MB of them passed.
-  // Backing up 1.3 GB this way: 49 full collections rather than 130, and a fifth less processor time.
-  setFlagsFromString('--heap-growing-percent=200');
+  if (readsCatalog.has(first ?? '')) {
+    // A hundred thousand manifests are read and forgotten, which V8 would collect late: 147 MB rather than 308, in the same time.
+    setFlagsFromString('--semi-space-growth-factor=1');
+    setFlagsFromString('--heap-growing-percent=20');
+  } else {
+    // Bodies are memory outside of V8's heap, which is small; V8 would collect all of it each time some 10 MB of them passed.
+    // Backing up 1.3 GB this way: 49 full collections rather than 130, and a fifth less processor time.
+    setFlagsFromString('--heap-growing-percent=200');
+  }
   const { keepCompiled } = await import('./compile-cache.ts');
   keepCompiled(process.env);
   const { runCommandLine } = await import('./command-line.ts');
