@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { PgsiloError, throwIfAborted } from '@pgsilo/plugin';
 import { ownIdentity } from '@pgsilo/plugin/process-identity';
@@ -146,7 +145,7 @@ async function underMarker(
 ): Promise<readonly CopiedBackup[]> {
   const { name, clock } = session.pipeline;
   const startedAt = clock.now();
-  const run = newRunId(startedAt, randomBytes(3).toString('hex'));
+  const run = newRunId(startedAt);
   const about = { run, pipeline: name, startedAt: startedAt.toISOString() };
   const units = new Set(lacking.filter(({ status }) => status === 'lacking').map(({ unit }) => unit));
   const identity = { host: hostname(), pid: process.pid, identity: ownIdentity() };

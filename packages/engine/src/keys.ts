@@ -1,9 +1,10 @@
+import { randomInt } from 'node:crypto';
 import { encodeUnit } from '@pgsilo/plugin';
 
 // Keys of format 1 (docs/format.md). Every key that reaches a sink is made here.
 export { encodeUnit };
 
-/** `20261121T020000Z`: sorts as time does. Whole seconds, UTC. */
+/** `20261121T020000Z`: whole seconds, UTC. */
 export function timeStamp(time: Date): string {
   return time
     .toISOString()
@@ -11,9 +12,13 @@ export function timeStamp(time: Date): string {
     .replaceAll(/[-:]/g, '');
 }
 
-/** `20261121T020000Z-7f3a9c`. */
-export function newRunId(time: Date, random: string): string {
-  return `${timeStamp(time)}-${random}`;
+/** Of an id's 24 bits behind the second: the first ten are milliseconds, the rest is by chance. */
+const chanceBits = 14;
+
+/** `20261121T020000Z-7f3a9c`: sorts as time does, to the millisecond, so that of two backups of one second the newest is known. */
+export function newRunId(time: Date): string {
+  const tail = time.getUTCMilliseconds() * 2 ** chanceBits + randomInt(2 ** chanceBits);
+  return `${timeStamp(time)}-${tail.toString(16).padStart(6, '0')}`;
 }
 
 /**

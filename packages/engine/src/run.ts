@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { abortReason, PgsiloError, throwIfAborted, toPgsiloError } from '@pgsilo/plugin';
 import { ownIdentity } from '@pgsilo/plugin/process-identity';
@@ -43,7 +42,7 @@ const jobsForEachSlot = 2;
 export async function backup(pipeline: Pipeline, options: BackupOptions): Promise<RunReport> {
   return withSession(pipeline, options.signal, async (session) => {
     const startedAt = pipeline.clock.now();
-    const run = newRunId(startedAt, randomBytes(3).toString('hex'));
+    const run = newRunId(startedAt);
     const observe = options.observe ?? (() => undefined);
     const lock = await takeRunLock(session, {
       // The host last: a source may have to cut this to what its server keeps (PostgreSQL: 51 bytes).

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { PgsiloError, throwIfAborted, toPgsiloError } from '@pgsilo/plugin';
 import type { CheckResult, Context, Sink } from '@pgsilo/plugin';
 import { settled } from './interrupt.ts';
@@ -41,7 +40,7 @@ export async function* trialOf(
 ): AsyncGenerator<TrialResult, void, undefined> {
   const { name: pipeline, clock, log } = session.pipeline;
   await sweepDead(session, sink);
-  const prefix = `${doctorPrefix(pipeline)}${newRunId(clock.now(), randomBytes(3).toString('hex'))}/`;
+  const prefix = `${doctorPrefix(pipeline)}${newRunId(clock.now())}/`;
   const stored: Stored = { keys: new Set(), pending: new Set() };
   const watched = (inner: Sink): Sink => new WatchedSink(inner, prefix, stored);
   let locked: string | undefined;
@@ -110,7 +109,7 @@ async function sweepDead(session: EngineSession, sink: PipelineSink): Promise<vo
   const context = session.context(share);
   const root = doctorPrefix(pipeline);
   try {
-    const old = newRunId(new Date(clock.now().getTime() - deadAfter), '');
+    const old = newRunId(new Date(clock.now().getTime() - deadAfter));
     const dead = (await keysUnder(sink.sink, root, context))
       .map((key) => key.slice(root.length))
       // An id sorts as its time does.

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { artifactKeyForm, backupId, encodeUnit, manifestKey, parseManifestKey } from '../src/keys.ts';
+import {
+  artifactKeyForm,
+  backupId,
+  backupIdForm,
+  encodeUnit,
+  manifestKey,
+  newRunId,
+  parseManifestKey,
+} from '../src/keys.ts';
 
 const long = 'x'.repeat(62);
 const hostile = [
@@ -94,5 +102,15 @@ describe('keys of backups', () => {
     expect(artifactKeyForm.test('database.dump.zst')).toBe(true);
     for (const name of ['../x', '/etc/passwd', '.hidden', 'a/b', '', 'A.dump', 'a b'])
       expect(artifactKeyForm.test(name)).toBe(false);
+  });
+});
+
+describe('ids of runs', () => {
+  it('sort as time does, to the millisecond, and differ within one', () => {
+    const second = Date.parse('2026-11-21T02:00:00Z');
+    const ids = Array.from({ length: 1000 }, (_, millisecond) => newRunId(new Date(second + millisecond)));
+    expect(ids.toSorted()).toEqual(ids);
+    for (const id of ids) expect(id).toMatch(backupIdForm);
+    expect(new Set(Array.from({ length: 20 }, () => newRunId(new Date(second)))).size).toBeGreaterThan(10);
   });
 });
