@@ -1,26 +1,38 @@
 import type { Body } from './context.ts';
 
-/** Blocks whose bytes nobody needs any more, to be filled again: garbage of this size would pile up faster than it is collected. */
-export class SpareBlocks {
-  readonly #spare: Uint8Array[] = [];
-  /** Only blocks that were made here: a view of somebody's chunk must never be written into. */
-  readonly #own = new WeakSet<Uint8Array>();
+/** Blocks that wait to be filled again, at most. */
+const mostSpare = 8;
 
+/**
+ * Blocks whose bytes nobody needs any more, to be filled again: garbage of this size would pile up faster than it is collected, and each of a fresh
+ * block's pages is a fault, which on some virtual machines costs more than to compress it.
+ */
+export class SpareBlocks {
+  #spare: Uint8Array[] = [];
+  /** Only memory that was fetched here: a view of somebody's chunk must never be written into. */
+  readonly #own = new WeakSet<ArrayBufferLike>();
+
+  /** A block of exactly `size` bytes, with whatever is in them. */
   take(size: number): Uint8Array {
-    const block = this.#spare.pop() ?? Buffer.allocUnsafeSlow(size);
-    this.#own.add(block);
+    const at = this.#spare.findIndex((block) => block.length === size);
+    const block = at === -1 ? Buffer.allocUnsafeSlow(size) : this.#spare.splice(at, 1)[0]!;
+    this.#own.add(block.buffer);
     return block;
   }
 
+  /** @param block one that was taken, or a part of it: the last of a body is seldom full. */
   giveBack(block: Uint8Array): void {
-    if (this.#own.delete(block)) this.#spare.push(block);
+    if (!this.#own.delete(block.buffer)) return;
+    this.#spare.push(Buffer.from(block.buffer));
+    // Of another size than those that are wanted now, as likely as not.
+    if (this.#spare.length > mostSpare) this.#spare.shift();
   }
 }
 
 /**
  * Cuts a body into pieces of exactly `size` bytes; only the last may be shorter, and none is empty.
  * A piece that lies whole within one chunk is a view of it; others are copied once.
- * @param spare where the reader gives back pieces that it has done with; it serves one body.
+ * @param spare where the reader gives back pieces that it has done with.
  */
 export async function* cutBlocks(body: Body, size: number, spare?: SpareBlocks): AsyncGenerator<Uint8Array> {
   let block: Uint8Array | undefined;

@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
-import { cutBlocks, mapInOrder, SpareBlocks } from './block-map.ts';
+import { cutBlocks, mapInOrder } from './block-map.ts';
+import type { SpareBlocks } from './block-map.ts';
 import { blockMarkBytes, chainCrc, readMark, writeMark } from './block-mark.ts';
 import type { BlockMark, EndMark } from './block-mark.ts';
 import type { Body, Context } from './context.ts';
@@ -50,17 +51,20 @@ export function limitsOf(blockSize: number, context: Context, fixed = false): Bl
   return { blockSize: size, inFlight: Math.max(1, Math.min(wanted, Math.floor(budget / size) - 1)) };
 }
 
-/** Compresses a body block by block, several at once, and closes it with an end mark. */
+/**
+ * Compresses a body block by block, several at once, and closes it with an end mark.
+ * @param spare may serve several bodies, one after another or at once.
+ */
 export async function* encodeBlocks(
   body: Body,
   format: BlockFormat,
   limits: BlockLimits,
   signal: AbortSignal,
+  spare: SpareBlocks,
 ): Body {
   let blocks = 0;
   let rawBytes = 0;
   let chain = 0;
-  const spare = new SpareBlocks();
   const packed = mapInOrder(cutBlocks(body, limits.blockSize, spare), limits.inFlight, async (raw) => {
     throwIfAborted(signal);
     const stored = await format.pack(raw);

@@ -1,3 +1,4 @@
+import { SpareBlocks } from './block-map.ts';
 import { decodeBlocks, encodeBlocks, limitsOf } from './block-stream.ts';
 import type { BlockFormat } from './block-stream.ts';
 import type { Body, Context, JsonObject } from './context.ts';
@@ -19,13 +20,14 @@ export interface BlockTransformSettings {
 
 /** A compressing transform of a {@link BlockFormat}; its one parameter is the size of the blocks that were written. */
 export function blockTransform(format: BlockFormat, settings: BlockTransformSettings): Transform {
+  const spare = new SpareBlocks();
   return {
     suffix: settings.suffix,
     byHand: () => settings.byHand,
     encode(body: Body, _about, context: Context): Promise<Encoded> {
       const limits = limitsOf(settings.blockSize, context);
       return Promise.resolve({
-        body: encodeBlocks(body, format, limits, context.signal),
+        body: encodeBlocks(body, format, limits, context.signal, spare),
         parameters: { blockSize: limits.blockSize },
       });
     },

@@ -69,8 +69,19 @@ describe('cutBlocks', () => {
       spare.giveBack(block);
     }
     expect(seen).toHaveLength(3);
-    expect(seen[2]).toBe(seen[1]);
+    expect(seen[2]!.buffer).toBe(seen[1]!.buffer);
     expect(theirs.toString()).toBe('abcd');
+  });
+
+  test('gives memory of one size only, that of a part too, and none twice', () => {
+    const spare = new SpareBlocks();
+    const first = spare.take(4);
+    spare.giveBack(first.subarray(0, 2));
+    spare.giveBack(first);
+    expect(spare.take(8).buffer).not.toBe(first.buffer);
+    const again = spare.take(4);
+    expect([again.buffer === first.buffer, again.length]).toEqual([true, 4]);
+    expect(spare.take(4).buffer).not.toBe(first.buffer);
   });
 
   test('passes an error of the body on as it is', async () => {

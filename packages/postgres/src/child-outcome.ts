@@ -5,6 +5,8 @@ export interface Outcome {
   readonly failed: boolean;
   readonly exitCode?: number;
   readonly signal?: string;
+  /** Nobody knows: the process that started it for pgsilo was ended. */
+  readonly lost?: true;
   /** Set when it could not be started. */
   readonly code?: string;
   readonly cause?: unknown;
@@ -40,8 +42,21 @@ export function childEnvironment(
   return { ...Object.fromEntries(entries), ...(prefixed ? {} : { LC_ALL: 'C' }), ...extra };
 }
 
+/** How a program ended that could not be started. */
+export function notStarted(cause: NodeJS.ErrnoException): Outcome {
+  return { failed: true, ...(cause.code === undefined ? {} : { code: cause.code }), cause };
+}
+
 /** The error for a child that failed, with its last words. */
 export function failureOf(doing: string, file: string, outcome: Outcome, stderr: string): PgsiloError {
+  if (outcome.lost)
+    return new PgsiloError(
+      'source.incomplete',
+      `${doing}: the process that started it for pgsilo was ended`,
+      {
+        hint: 'Look into the kernel log: was memory short? pgsilo starts programs by itself from now on.',
+      },
+    );
   if (outcome.exitCode === undefined && outcome.signal === undefined) {
     return new PgsiloError(
       'source.tool-missing',

@@ -1,7 +1,8 @@
-import { spawn } from 'node:child_process';
-import { Readable } from 'node:stream';
-import type { Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import type { Outcome } from './child-outcome.ts';
+import { startDirectly } from './start-directly.ts';
+import { startThrough } from './start-through.ts';
+import { Starter } from './starter.ts';
 
 export interface StartedProcess {
   readonly stdin: Writable | undefined;
@@ -20,81 +21,59 @@ export interface StartOptions {
   readonly grace: number;
 }
 
-/** Those that run: they do not outlive this process, however it exits. */
-const running = new Set<{ kill(): void }>();
-let watchesExit = false;
+/** Programs that are started without a starter, which is worth its own start only where there are many. */
+const few = 3;
+/** Milliseconds that a starter waits for more to do. */
+const patience = 500;
+
+let starter: Starter | undefined;
+let direct = 0;
+let trusted = true;
+let ending: NodeJS.Timeout | undefined;
 
 /** Starts a program without a shell. A program that cannot be started is told by `ended`, as one that failed. */
-export function startProcess(
-  file: string,
-  argv: readonly string[],
-  { env, withInput, grace }: StartOptions,
-): StartedProcess {
-  const child = spawnOrFail(file, argv, env, withInput);
-  if ('failed' in child) {
-    const none = (): Readable => Readable.from([]);
-    const ended = Promise.resolve<Outcome>(child);
-    return { stdin: undefined, stdout: none(), stderr: none(), ended, kill: () => undefined };
+export function startProcess(file: string, argv: readonly string[], options: StartOptions): StartedProcess {
+  const through = options.withInput ? undefined : usableStarter();
+  if (!through) {
+    direct += 1;
+    return startDirectly(file, argv, options);
   }
-  const alive = { kill: () => void child.kill('SIGTERM') };
-  running.add(alive);
-  if (!watchesExit) {
-    watchesExit = true;
-    process.on('exit', () => {
-      for (const each of running) each.kill();
-    });
-  }
-  let lastWord: NodeJS.Timeout | undefined;
-  const isGone = (): boolean => child.exitCode !== null || child.signalCode !== null;
-  child.once('exit', () => {
-    running.delete(alive);
-    clearTimeout(lastWord);
-  });
-  const ended = new Promise<Outcome>((resolve) => {
-    child.once('error', (cause: NodeJS.ErrnoException) => {
-      running.delete(alive);
-      resolve(notStarted(cause));
-    });
-    child.once('close', (exitCode, signal) => {
-      if (signal !== null) resolve({ failed: true, signal });
-      else resolve({ failed: exitCode !== 0, exitCode: exitCode ?? -1 });
-    });
-  });
-  // Where there are no more file descriptors there are no pipes either.
-  const stdout = child.stdout ?? Readable.from([]);
-  const stderr = child.stderr ?? Readable.from([]);
-  return {
-    stdin: child.stdin ?? undefined,
-    stdout,
-    stderr,
-    ended,
-    kill() {
-      if (!isGone()) {
-        child.kill('SIGTERM');
-        lastWord ??= setTimeout(() => void child.kill('SIGKILL'), grace);
-      }
-      stdout.destroy();
-      stderr.destroy();
-    },
-  };
+  clearTimeout(ending);
+  const started = startThrough(through, file, argv, options);
+  void started.ended.then(() => retire(through));
+  return started;
 }
 
-type Child = ReturnType<typeof spawn>;
+function usableStarter(): Starter | undefined {
+  // One that was lost might be again: then each program is better started the dear way.
+  if (starter?.failed) trusted = false;
+  if (!trusted || direct < few) return undefined;
+  if (!starter || starter.spent) starter = begunStarter();
+  return starter?.usable ? starter : undefined;
+}
 
-/** Some failures are thrown rather than told: arguments that are too long, or hold a zero byte. */
-function spawnOrFail(
-  file: string,
-  argv: readonly string[],
-  env: Readonly<Record<string, string>>,
-  withInput: boolean,
-): Child | Outcome {
+function begunStarter(): Starter | undefined {
   try {
-    return spawn(file, argv, { env: { ...env }, stdio: [withInput ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
-  } catch (error) {
-    return notStarted(error as NodeJS.ErrnoException);
+    return new Starter(retire);
+  } catch {
+    // No memory, no file descriptors: the program's own start will say so.
+    trusted = false;
+    return undefined;
   }
 }
 
-function notStarted(cause: NodeJS.ErrnoException): Outcome {
-  return { failed: true, ...(cause.code === undefined ? {} : { code: cause.code }), cause };
+/** Ends a starter that has nothing more to do. */
+function retire(idle: Starter): void {
+  if (!idle.idle) return;
+  if (idle !== starter) {
+    idle.end();
+    return;
+  }
+  clearTimeout(ending);
+  ending = setTimeout(() => {
+    if (!idle.idle || idle !== starter) return;
+    idle.end();
+    starter = undefined;
+    direct = 0;
+  }, patience).unref();
 }
