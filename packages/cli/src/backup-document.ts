@@ -3,7 +3,14 @@ import { errorDocument } from './error-text.ts';
 import { formatBytes } from './terminal/format.ts';
 
 /** A backup of the catalog for `--json`. */
-export function backupDocument({ manifest, error, pin, keysDestroyed, ...entry }: CatalogEntry): object {
+export function backupDocument({
+  manifest,
+  error,
+  pin,
+  keysDestroyed,
+  proved,
+  ...entry
+}: CatalogEntry): object {
   return {
     unit: entry.unit,
     backup: entry.backup,
@@ -24,6 +31,7 @@ export function backupDocument({ manifest, error, pin, keysDestroyed, ...entry }
     missingFrom: entry.missingFrom,
     ...(pin ? { pin: pinDocument(pin) } : {}),
     ...(keysDestroyed ? { keysDestroyed: { at: keysDestroyed.at, by: keysDestroyed.reason } } : {}),
+    ...(proved ? { verified: proved } : {}),
     ...(error ? { error: errorDocument(error) } : {}),
   };
 }

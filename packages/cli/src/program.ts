@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { BackupOptions } from './commands/backup.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
+import type { DrillCommandOptions } from './commands/drill.ts';
 import type { ListOptions } from './commands/list.ts';
 import type { CopyCommandOptions } from './commands/copy.ts';
 import type { PinOptions } from './commands/pin.ts';
@@ -146,21 +147,42 @@ function addRestoreCommands(program: Command): void {
       ),
     );
   command(program, 'verify <file> [unit...]', 'prove that backups are whole by reading them')
-    .addOption(choice('--level <level>', 'how deep', ['objects', 'decode'], 'objects'))
-    .option('--sample <n>', 'so many units, chosen at random', count)
+    .addOption(choice('--level <level>', 'how deep', ['objects', 'decode', 'restore'], 'objects'))
+    .option(
+      '--sample <n>',
+      'so many units: by chance; to restore, those first that were not for longest',
+      count,
+    )
     .option('--all', 'every backup, not only the newest of each unit')
     .option('--backup <id>', 'this backup')
     .option('--sink <name>', 'only this sink')
     .addHelpText(
       'after',
-      examples('pgsilo verify vigia.yaml', 'pgsilo verify vigia.yaml acme --level decode'),
+      examples(
+        'pgsilo verify vigia.yaml',
+        'pgsilo verify vigia.yaml acme --level decode',
+        'pgsilo verify vigia.yaml --level restore --sample 5',
+      ),
     )
     .action(
       act(async (i, file: string, units: string[], o: VerifyOptions) =>
         (await import('./commands/verify.ts')).verifyBackups(i, file, units, o),
       ),
     );
+  drillCommand(program);
   restoreCommand(program);
+}
+
+function drillCommand(program: Command): void {
+  command(program, 'drill <file>', 'restore everything of the newest run into scratch, and measure')
+    .option('--sink <name>', 'only from this sink')
+    .option('--report <file>', 'write the report there: JSON where the name ends with .json, else Markdown')
+    .addHelpText('after', examples('pgsilo drill vigia.yaml', 'pgsilo drill vigia.yaml --report drill.md'))
+    .action(
+      act(async (i, file: string, o: DrillCommandOptions) =>
+        (await import('./commands/drill.ts')).drillFile(i, file, o),
+      ),
+    );
 }
 
 function restoreCommand(program: Command): void {

@@ -82,6 +82,8 @@ function reasonText(reason: Reason): string {
       return `its unit left the registry: held until ${formatTime(reason.until)}`;
     case 'newest':
       return 'newest good one';
+    case 'verified':
+      return 'newest good one that was proved by restoring it';
     case 'ahead':
       return 'its time lies ahead of the clock';
     case 'damaged':

@@ -49,7 +49,7 @@ export async function watchVerify(invocation: Invocation): Promise<VerifyWatch> 
         apply(event);
         if (event.type === 'checked') {
           screen.print(
-            `  ${event.status === 'ok' ? style.green('✓') : style.red('✗')} ${checkedText(event)}`,
+            `  ${event.status === 'ok' ? style.green('✓') : event.status === 'skipped' ? '-' : style.red('✗')} ${checkedText(event)}`,
           );
         }
       },
@@ -72,9 +72,14 @@ export async function watchVerify(invocation: Invocation): Promise<VerifyWatch> 
 }
 
 function checkedText(event: Extract<VerifyEvent, { type: 'checked' }>): string {
-  const { unit, backup, sink, status, bytes, seconds, summary, error } = event;
+  const { unit, backup, sink, status, bytes, seconds, restoreSeconds, summary, error } = event;
+  const whole = restoreSeconds === undefined ? 'not whole' : 'not proved';
   const about =
-    status === 'ok' ? (summary ?? 'whole') : `not whole: ${error?.message ?? 'no reason was given'}`;
+    status === 'ok'
+      ? (summary ?? 'whole')
+      : status === 'skipped'
+        ? `not tried: ${summary ?? ''}`
+        : `${whole}: ${error?.message ?? 'no reason was given'}`;
   const text = printableText(redact(about)).replaceAll('\n', ' ');
   return `${printable(unit)}  ${backup}  ${printable(sink)}  ${text}, ${formatBytes(bytes)} in ${formatDuration(seconds * 1000)}`;
 }

@@ -5,7 +5,7 @@ import { readManifest } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
 import { getDocument, listObjects } from './objects.ts';
 import { readNotes } from './note-store.ts';
-import type { KeysDestroyed, Notes, Pin } from './note-store.ts';
+import type { KeysDestroyed, Notes, Pin, Proved } from './note-store.ts';
 import type { Pipeline, PipelineSink } from './pipeline.ts';
 import { openSession, withSession } from './session.ts';
 import type { EngineSession } from './session.ts';
@@ -25,6 +25,8 @@ export interface CatalogEntry {
   readonly pin?: Pin;
   /** The keys that it was encrypted with are gone: nobody can read it. */
   readonly keysDestroyed?: KeysDestroyed;
+  /** What came of restoring it in order to prove it; without it, nobody has yet. */
+  readonly proved?: Proved;
 }
 
 export type FoundBackup = CatalogEntry & { readonly manifest: Manifest };
@@ -148,12 +150,14 @@ async function readEntry(
   const name = `${place.unitKey}/${place.backup}`;
   const pin = notes.held.get(name);
   const keysDestroyed = notes.destroyed.get(name);
+  const proved = notes.proved.get(name);
   const where = {
     backup: place.backup,
     sinks: place.sinks.map((sink) => sink.name),
     missingFrom: sinks.filter((sink) => !sink.accept && !place.sinks.includes(sink)).map((sink) => sink.name),
     ...(pin ? { pin } : {}),
     ...(keysDestroyed ? { keysDestroyed } : {}),
+    ...(proved ? { proved } : {}),
   };
   try {
     const manifest = await readPlace(session, place);

@@ -12,6 +12,14 @@ export interface Note {
   readonly at: string;
   readonly reason?: string;
   readonly until?: string;
+  /** Of `verified`: how it was tried. */
+  readonly level?: 'restore';
+  /** Of `verified`. `unproved`: it could not be tried (an extension was missing, say), which says nothing about the backup. */
+  readonly result?: 'ok' | 'failed' | 'unproved';
+  /** Of `verified`: seconds that the restore took, from the first byte that was fetched until the copy was compared. */
+  readonly seconds?: number;
+  /** Of `verified`: code of the error that made it fail. Its message may hold what the copy holds, and is not kept. */
+  readonly code?: string;
 }
 
 const noteSchema: z.ZodType<Note & { readonly format: 1 }> = z.object({
@@ -22,6 +30,10 @@ const noteSchema: z.ZodType<Note & { readonly format: 1 }> = z.object({
   at: z.iso.datetime(),
   reason: z.string().exactOptional(),
   until: z.iso.datetime().exactOptional(),
+  level: z.literal('restore').exactOptional(),
+  result: z.enum(['ok', 'failed', 'unproved']).exactOptional(),
+  seconds: z.number().nonnegative().exactOptional(),
+  code: z.string().exactOptional(),
 });
 
 export function writeNote(note: Note): Uint8Array {

@@ -1,4 +1,14 @@
-import type { Clock, Logger, Sink, SinkTraits, Source, SourceTraits, Transform } from '@pgsilo/plugin';
+import type {
+  Clock,
+  Logger,
+  ProofCheck,
+  Secret,
+  Sink,
+  SinkTraits,
+  Source,
+  SourceTraits,
+  Transform,
+} from '@pgsilo/plugin';
 import type { Acceptance } from './acceptance.ts';
 import type { Retention } from './retention/policy.ts';
 
@@ -16,10 +26,38 @@ export interface Pipeline {
   readonly labels: Readonly<Record<string, string>>;
   /** Folder in which runs make their scratch folders. */
   readonly scratch: string;
+  /** Where copies are restored that prove a backup; without it, in a server that the source makes. */
+  readonly scratchServer?: ScratchPlace;
+  /** What is asked of such copies. */
+  readonly checks?: readonly Check[];
+  /** What a drill must keep. */
+  readonly objectives?: Objectives;
   readonly clock: Clock;
   readonly log: Logger;
   /** Version of pgsilo, for manifests. */
   readonly version: string;
+}
+
+export interface ScratchPlace {
+  /** Connection string of a server for copies. */
+  readonly connection?: Secret;
+  /** Which user of the operating system a server of the source's making runs as, where pgsilo runs as root. */
+  readonly user?: string;
+}
+
+/** A check and the units that it is for. */
+export interface Check extends ProofCheck {
+  /** Names; undefined: all that `where` leaves. */
+  readonly units?: readonly string[];
+  /** Labels, all of which a unit must have. */
+  readonly where?: Readonly<Record<string, string>>;
+}
+
+export interface Objectives {
+  /** Milliseconds that bringing everything back may take. */
+  readonly rto?: number;
+  /** Milliseconds that the newest good backup of a unit may be old. */
+  readonly rpo?: number;
 }
 
 export interface PipelineSource {

@@ -181,16 +181,17 @@ async function judge(session: EngineSession, about: Case): Promise<readonly Verd
 async function readKnown(
   session: EngineSession,
   place: Place,
-  { held, destroyed }: Notes,
+  { held, destroyed, proved: answers }: Notes,
   failures: { left: number },
 ): Promise<Known | undefined> {
   const { unitKey, backup } = place;
   const pinned = held.has(`${unitKey}/${backup}`);
+  const proved = answers.get(`${unitKey}/${backup}`)?.result === 'ok';
   try {
     const manifest: Manifest = await readPlace(session, place);
     const { snapshotAt, requires, unit } = manifest;
     const status: Candidate['status'] = destroyed.has(`${unitKey}/${backup}`) ? 'destroyed' : manifest.status;
-    const about = { place, backup, pinned, snapshotAt, status, requires, error: undefined };
+    const about = { place, backup, pinned, proved, snapshotAt, status, requires, error: undefined };
     return { ...about, time: Date.parse(snapshotAt), unit: unit.name, labels: unit.labels };
   } catch (thrown) {
     throwIfAborted(session.signal);
@@ -200,7 +201,16 @@ async function readKnown(
       failures.left -= 1;
       if (failures.left < 0) throw error;
     }
-    const about = { place, backup, pinned, error, snapshotAt: undefined, unit: undefined, labels: undefined };
+    const about = {
+      place,
+      backup,
+      pinned,
+      proved,
+      error,
+      snapshotAt: undefined,
+      unit: undefined,
+      labels: undefined,
+    };
     return {
       ...about,
       status: 'unknown',

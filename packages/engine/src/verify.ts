@@ -1,21 +1,22 @@
 import { PgsiloError, throwIfAborted, toPgsiloError } from '@pgsilo/plugin';
-import type { Inspection } from '@pgsilo/plugin';
+import type { CheckOutcome, Inspection } from '@pgsilo/plugin';
 import { openBackup, readStored } from './backup-view.ts';
 import { listPlaces, readManifestIn, sinksNamed } from './catalog.ts';
 import type { Place } from './catalog.ts';
 import { newestRunAnywhere } from './history.ts';
-import type { DamagedRecord, NewestRun } from './history.ts';
-import { encodeUnit } from './keys.ts';
+import type { DamagedRecord } from './history.ts';
 import type { Manifest } from './manifest.ts';
 import { readNotes } from './note-store.ts';
 import type { Pipeline, PipelineSink } from './pipeline.ts';
 import { eachLimited } from './pool.ts';
 import type { Failure } from './run-records.ts';
+import { proveBackups } from './prove-backups.ts';
 import { withSession } from './session.ts';
 import type { EngineSession } from './session.ts';
+import { choosePlaces, findMissing } from './verify-choice.ts';
 
-/** `objects`: every stored object is there, with its size and SHA-256. `decode`: besides, transforms are undone, and the archive is read to its end and compared with its fingerprint. */
-export type VerifyLevel = 'objects' | 'decode';
+/** `objects`: every stored object is there, with its size and SHA-256. `decode`: besides, transforms are undone, and the archive is read to its end and compared with its fingerprint. `restore`: it is restored into scratch, compared and asked the pipeline's checks. */
+export type VerifyLevel = 'objects' | 'decode' | 'restore';
 
 export interface VerifyOptions {
   /** Names; undefined: all. */
@@ -26,7 +27,7 @@ export interface VerifyOptions {
   readonly all?: boolean;
   readonly sink?: string;
   readonly level: VerifyLevel;
-  /** So many of the units, chosen at random. */
+  /** So many of the units: chosen at random, at level `restore` those first that were not tried for longest. */
   readonly sample?: number;
   readonly signal: AbortSignal;
   readonly observe?: (event: VerifyEvent) => void;
@@ -36,10 +37,14 @@ export interface VerifiedBackup {
   readonly unit: string;
   readonly backup: string;
   readonly sink: string;
-  readonly status: 'ok' | 'failed';
+  /** `skipped`: it cannot be proved in this way; `summary` says why. */
+  readonly status: 'ok' | 'failed' | 'skipped';
   /** Stored bytes. */
   readonly bytes: number;
   readonly seconds: number;
+  /** At level `restore`: seconds that the restore alone took, as it would when it counts. */
+  readonly restoreSeconds?: number;
+  readonly checks?: readonly CheckOutcome[];
   readonly summary?: string;
   readonly error?: Failure;
 }
@@ -80,6 +85,11 @@ export async function verify(pipeline: Pipeline, options: VerifyOptions): Promis
         hint: '`pgsilo list FILE` shows what there is.',
       });
     }
+    if (options.level === 'restore') {
+      const proved = await proveBackups(session, { places, chosen, notes }, options);
+      const bad = missing.length + records.length > 0 || proved.some(({ status }) => status === 'failed');
+      return { status: bad ? 'failed' : 'ok', level: options.level, checked: proved, missing, records };
+    }
     const checked: VerifiedBackup[] = [];
     const work = chosen.flatMap((place) => place.sinks.map((sink) => ({ place, sink })));
     await eachLimited(work, pipeline.limits.jobs, async ({ place, sink }) => {
@@ -96,70 +106,6 @@ export async function verify(pipeline: Pipeline, options: VerifyOptions): Promis
     const failed = missing.length + records.length > 0 || checked.some(({ status }) => status === 'failed');
     return { status: failed ? 'failed' : 'ok', level: options.level, checked, missing, records };
   });
-}
-
-function choosePlaces(places: readonly Place[], options: VerifyOptions): readonly Place[] {
-  const wanted = options.units?.length
-    ? new Map(options.units.map((unit) => [encodeUnit(unit), unit]))
-    : undefined;
-  const byUnit = new Map<string, Place[]>();
-  for (const place of places) {
-    if (wanted && !wanted.has(place.unitKey)) continue;
-    if (options.backup !== undefined && place.backup !== options.backup) continue;
-    const known = byUnit.get(place.unitKey);
-    if (!known) byUnit.set(place.unitKey, [place]);
-    else if (options.all) known.push(place);
-  }
-  const lacking = [...(wanted ?? [])]
-    .filter(([key]) => !byUnit.has(key))
-    .map(([, unit]) => JSON.stringify(unit));
-  if (lacking.length > 0) {
-    throw new PgsiloError(
-      'catalog.not-found',
-      `there is no backup ${options.backup ?? ''} of ${lacking.join(', ')}`.replace('  ', ' '),
-    );
-  }
-  const units = [...byUnit.values()];
-  return (options.sample === undefined ? units : sampleOf(units, options.sample)).flat();
-}
-
-function sampleOf<Item>(items: readonly Item[], count: number): readonly Item[] {
-  const rest = [...items];
-  return Array.from(
-    { length: Math.min(count, rest.length) },
-    () => rest.splice(Math.floor(Math.random() * rest.length), 1)[0] as Item,
-  );
-}
-
-/** A backup whose manifest has vanished is listed nowhere; only the run's own record still knows of it. */
-function findMissing(
-  { report }: NewestRun,
-  sinks: readonly PipelineSink[],
-  places: readonly Place[],
-  options: VerifyOptions,
-): readonly MissingBackup[] {
-  if (options.backup !== undefined) return [];
-  const missing: MissingBackup[] = [];
-  for (const sink of sinks) {
-    // Newest first: the first of a unit is its newest.
-    const newestOf = new Map<string, string>();
-    for (const { unitKey, backup } of places.filter((place) => place.sinks.includes(sink)))
-      if (!newestOf.has(unitKey)) newestOf.set(unitKey, backup);
-    for (const line of report?.units ?? []) {
-      if (line.backup === undefined || (options.units?.length && !options.units.includes(line.unit)))
-        continue;
-      const stored = line.sinks.some((state) => state.sink === sink.name && state.status === 'stored');
-      const newest = newestOf.get(encodeUnit(line.unit));
-      // Where there is a newer one, from a run of selected units, retention may have removed it.
-      if (!stored || (newest !== undefined && newest >= line.backup)) continue;
-      const error = new PgsiloError(
-        'sink.not-found',
-        `the newest run stored ${JSON.stringify(line.unit)} ${line.backup}, and sink ${sink.name} has no manifest of it`,
-      );
-      missing.push({ unit: line.unit, backup: line.backup, sink: sink.name, error: error.toJSON() });
-    }
-  }
-  return missing;
 }
 
 async function verifyIn(

@@ -72,13 +72,14 @@ export function warn(root: LocatedMap, folder: string, warnings: Findings): void
 }
 
 function warnScratch(root: LocatedMap, folder: string, warnings: Findings): void {
-  const scratch = nodeAt(root, ['scratch']);
+  const inside = nodeAt(root, ['scratch', 'folder']);
+  const scratch = inside ?? nodeAt(root, ['scratch']);
   if (scratch?.kind !== 'scalar' || typeof scratch.value !== 'string' || path.isAbsolute(scratch.value))
     return;
   const absolute = scratch.filled ? '' : `: it is ${quote(path.resolve(folder, scratch.value), 200)}`;
   warnings.add({
     at: scratch.place,
-    path: ['scratch'],
+    path: inside ? ['scratch', 'folder'] : ['scratch'],
     message: `a relative path counts from the folder of the pipeline file${absolute}`,
     hint: 'write the absolute path, and choose a disk that has room for the largest backup',
   });

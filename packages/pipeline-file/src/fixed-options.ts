@@ -1,14 +1,21 @@
 import { duration, size } from '@pgsilo/plugin';
 import { z } from 'zod';
+import { checksOption, objectivesOption, scratchOption } from './proof-options.ts';
 import { isTimezone, retentionOption } from './retention-options.ts';
 import { periods } from './retention.ts';
 import type { Period } from './retention.ts';
 
 /** Options of pipeline files that other versions have: no guess is made at what was meant. */
-export const unsupported: ReadonlySet<string> = new Set(['hooks', 'checks', 'objectives']);
+export const unsupported: ReadonlySet<string> = new Set(['hooks']);
 
 /** Names that no plugin may give to an option of its own: beside its options they would mean something else. */
-export const reserved: ReadonlySet<string> = new Set([...unsupported, 'retention', 'prune']);
+export const reserved: ReadonlySet<string> = new Set([
+  ...unsupported,
+  'checks',
+  'objectives',
+  'retention',
+  'prune',
+]);
 
 /** The keys of a sink, transform or source that are not the plugin's. */
 export const fixedKeys = {
@@ -126,7 +133,9 @@ type FixedShape = {
     backoff: number;
     jobTimeout?: number | undefined;
   }>;
-  scratch: z.ZodType<string | undefined>;
+  scratch: typeof scratchOption;
+  checks: typeof checksOption;
+  objectives: typeof objectivesOption;
   timezone: z.ZodType<string | undefined>;
   labels: z.ZodType<Record<string, string>>;
 };
@@ -155,12 +164,9 @@ export const fixedOptions: z.ZodObject<FixedShape, z.core.$strict> = z.strictObj
     example: 'after-backup',
   }),
   limits: limits.prefault({}),
-  scratch: z
-    .string()
-    .min(1)
-    .refine((folder) => !folder.startsWith('~'), '"~" is not filled in here: write ${env:HOME}')
-    .optional()
-    .meta({ description: 'Folder for temporary files of restores', example: '/var/tmp/pgsilo' }),
+  scratch: scratchOption,
+  checks: checksOption,
+  objectives: objectivesOption,
   timezone: z
     .string()
     .refine(isTimezone, 'this time zone is not known')

@@ -10,6 +10,7 @@ import type { LocatedMap } from './located.ts';
 import { PipelineFileError } from './mistake.ts';
 import type { Configured, ConfiguredSink, LoadOptions, Pipeline } from './pipeline.ts';
 import { Placeholders } from './placeholders.ts';
+import { withoutUndefined } from './retention-options.ts';
 import { configurePlugin } from './plugin-part.ts';
 import type { Configuration } from './plugin-part.ts';
 import type { PluginOf } from './resolve-plugin.ts';
@@ -104,12 +105,23 @@ function configuredSink(
 function fixedResults(
   fixed: FixedOptions,
   folder: string,
-): Pick<Pipeline, 'name' | 'limits' | 'labels' | 'timezone' | 'scratch' | 'prune'> {
+): Pick<
+  Pipeline,
+  'name' | 'limits' | 'labels' | 'timezone' | 'scratch' | 'scratchServer' | 'checks' | 'objectives' | 'prune'
+> {
   const { jobs, jobTimeout, ...limits } = fixed.limits;
+  const scratch = typeof fixed.scratch === 'string' ? { folder: fixed.scratch } : (fixed.scratch ?? {});
+  const { connection, user } = scratch;
   return {
     name: fixed.pipeline,
     ...(fixed.timezone === undefined ? {} : { timezone: fixed.timezone }),
-    ...(fixed.scratch === undefined ? {} : { scratch: path.resolve(folder, fixed.scratch) }),
+    ...(scratch.folder === undefined ? {} : { scratch: path.resolve(folder, scratch.folder) }),
+    scratchServer: {
+      ...(connection === undefined ? {} : { connection }),
+      ...(user === undefined ? {} : { user }),
+    },
+    checks: fixed.checks.map(withoutUndefined).map((check) => ({ ...check, name: check.name ?? check.sql })),
+    ...(fixed.objectives ? { objectives: withoutUndefined(fixed.objectives) } : {}),
     limits: {
       ...limits,
       ...(jobs === undefined ? {} : { jobs }),

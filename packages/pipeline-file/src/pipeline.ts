@@ -1,6 +1,7 @@
 import type {
   PluginDefinition,
   PluginKind,
+  Secret,
   SinkDefinition,
   SourceDefinition,
   TransformDefinition,
@@ -60,6 +61,19 @@ export interface Limits {
   readonly jobTimeout?: number;
 }
 
+/** A question to restored copies of some units. */
+export interface Check {
+  /** As given, else the SQL. */
+  readonly name: string;
+  readonly sql: string;
+  readonly expect: string | number | boolean | null;
+  readonly units?: readonly string[];
+  readonly where?: Readonly<Record<string, string>>;
+  readonly database?: string;
+  /** Milliseconds. */
+  readonly timeout: number;
+}
+
 /** A pipeline file that was read, checked and filled in. Its secrets are `Secret`s. */
 export interface Pipeline {
   readonly name: string;
@@ -71,6 +85,12 @@ export interface Pipeline {
   readonly timezone?: string;
   /** Absolute path. */
   readonly scratch?: string;
+  /** Where copies are restored that prove backups: a server that is named, or how one that is started runs. */
+  readonly scratchServer: { readonly connection?: Secret; readonly user?: string };
+  /** What such copies are asked. */
+  readonly checks: readonly Check[];
+  /** What a drill must keep. */
+  readonly objectives?: { readonly rto?: number; readonly rpo?: number };
   readonly source: Configured<SourceDefinition>;
   readonly transforms: readonly Configured<TransformDefinition>[];
   readonly sinks: readonly ConfiguredSink[];

@@ -91,9 +91,10 @@ export function isTimezone(name: string): boolean {
   }
 }
 
-type Given<Fields> = { [Name in keyof Fields]: Exclude<Fields[Name], undefined> };
+export type Given<Fields> = { [Name in keyof Fields]: Exclude<Fields[Name], undefined> };
 
-function withoutUndefined<Fields extends object>(fields: Fields): Given<Fields> {
+/** The same without what was not given. */
+export function withoutUndefined<Fields extends object>(fields: Fields): Given<Fields> {
   return Object.fromEntries(
     Object.entries(fields).filter(([, value]) => value !== undefined),
   ) as Given<Fields>;

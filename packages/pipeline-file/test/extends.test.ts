@@ -100,11 +100,11 @@ sinks: [{ use: folder, path: /own }]
         10 | checks: {}
         Memory for everything in flight together; for example memory: 512MB
 
-      shared/base.yaml:10:1 checks: "checks" is not supported by this version of pgsilo
+      shared/base.yaml:10:9 checks: expected a list, not options
          8 | limits: { jobs: 2, atempts: 7, memory: 5 }
          9 | labels: { a: base, b: base }
       > 10 | checks: {}
-           | ^^^^^^
+           |         ^^
 
       shop.yaml:1:11 pipeline: expected a name of lower-case letters, digits, - and _, beginning with a letter, at most 60: it becomes part of every key in the sinks
       > 1 | pipeline: Shop

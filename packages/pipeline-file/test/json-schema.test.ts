@@ -74,7 +74,7 @@ describe('the schema finds', () => {
       `${rest}transforms: [{ use: squeeze, level: 99 }]\nsinks: [{ use: folder, path: /b }]`,
       '/transforms/0/level maximum',
     ],
-    'checks, for now': [`${rest}sinks: [{ use: folder, path: /b }]\nchecks: {}`, ' additionalProperties'],
+    'checks that are no list': [`${rest}sinks: [{ use: folder, path: /b }]\nchecks: {}`, '/checks type'],
     'a time of retention': [
       `${rest}sinks: [{ use: folder, path: /b }]\nretention: { within: 30 days }`,
       '/retention/within pattern',

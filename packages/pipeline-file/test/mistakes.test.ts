@@ -55,11 +55,11 @@ scratch: ~/tmp
         5 | checks: { last: 3 }
         6 | hooks: []
 
-      shop.yaml:5:1 checks: "checks" is not supported by this version of pgsilo
+      shop.yaml:5:9 checks: expected a list, not options
         3 | transforms:
         4 | sinks: []
       > 5 | checks: { last: 3 }
-          | ^^^^^^
+          |         ^^^^^^^^^^^
         6 | hooks: []
         7 | jobs: 4
 

@@ -49,6 +49,7 @@ export type ErrorCode =
   | 'restore.no-match'
   | 'restore.mismatch'
   | 'restore.failed'
+  | 'restore.check-failed'
   | 'scratch.full'
   | 'aborted'
   | 'internal';
@@ -249,6 +250,11 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorRow>> = {
     retryable: false,
     exit: 1,
     docs: 'A step of a restore failed. The live database was not changed; the message says what was left and how to remove it.',
+  },
+  'restore.check-failed': {
+    retryable: false,
+    exit: 1,
+    docs: "A copy that was restored to prove a backup is not what it should be: its schema is not the archive's, or one of the `checks:` of the pipeline file did not give the answer that it must. The message says which. The backup stays; `pgsilo list` shows that it was not proved.",
   },
   'scratch.full': {
     retryable: false,

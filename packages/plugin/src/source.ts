@@ -1,5 +1,6 @@
 import type { Body, CheckResult, Context, Json, JsonObject } from './context.ts';
 import type { PgsiloError } from './errors.ts';
+import type { ScratchRequest, ScratchServer } from './proof.ts';
 import type { Restoration, RestoreRequest } from './restore.ts';
 
 /**
@@ -42,6 +43,12 @@ export interface Source {
 
   /** Compares a database that is there with the fingerprint of a backup. */
   compare?(target: CompareTarget, backup: BackupView, context: Context): Promise<Comparison>;
+
+  /**
+   * A server to prove backups in. Throws before anything is made when there can be none, and says what to do.
+   * What a killed process left of an earlier one is removed first. Without this method nothing is proved by restoring.
+   */
+  scratch?(request: ScratchRequest, context: Context): Promise<ScratchServer>;
 
   /** Takes the lock of this name, or says who holds it. Without this method the engine uses a lock file on this machine. */
   lock?(name: string, holder: string, context: Context): Promise<LockAttempt>;

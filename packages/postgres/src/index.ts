@@ -79,6 +79,9 @@ export { listed, throwProblems } from './restore/problems.ts';
 export type { Problem } from './restore/problems.ts';
 export { beyondReach, renameDatabases } from './restore/rename.ts';
 export type { Renaming } from './restore/rename.ts';
+export {
+  isOfDatabase, isRestrictive, missingRoles, ownerOf, rolesNamed, rolesNeeded, rolesOfGrants, showRoles,
+} from './restore/roles.ts'; // prettier-ignore
 export { readRestorer } from './restore/restorer.ts';
 export type { Restorer } from './restore/restorer.ts';
 export {
@@ -117,3 +120,6 @@ export { findPgRestore, jobsOf, runPgRestore } from './restore/pg-restore.ts';
 export type { PgRestoreJob } from './restore/pg-restore.ts';
 export { failsAtFirst } from './restore/pg-restore-errors.ts';
 export { readAccessProblem } from './read-access.ts';
+export { openScratchServer } from './scratch/open.ts';
+export type { ProofKind } from './scratch/open.ts';
+export { compareSchemas } from './scratch/schema-compare.ts';

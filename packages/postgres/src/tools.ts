@@ -1,7 +1,8 @@
-import { accessSync, constants, readdirSync, realpathSync } from 'node:fs';
-import { basename, delimiter, join } from 'node:path';
+import { realpathSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { PgsiloError, throwIfAborted } from '@pgsilo/plugin';
 import { runTool } from './child.ts';
+import { isProgram, usualFolders } from './program-folders.ts';
 import type { Program } from './program.ts';
 
 /** Client programs that pgsilo starts. */
@@ -122,36 +123,6 @@ async function probe(tool: Omit<Tool, 'version' | 'major'>): Promise<Tool> {
 function quotingOf(programs: ClientPrograms): 'none' | 'posix' {
   if (programs.execQuoting) return programs.execQuoting;
   return programs.exec?.some((part) => basename(part) === 'ssh') ? 'posix' : 'none';
-}
-
-function usualFolders(): string[] {
-  const homebrew = ['/opt/homebrew/opt', '/usr/local/opt', '/home/linuxbrew/.linuxbrew/opt'];
-  return [
-    ...(process.env['PATH'] ?? '').split(delimiter).filter(Boolean),
-    ...subfolders('/usr/lib/postgresql', /^\d+$/),
-    ...subfolders('/usr', /^pgsql-\d+$/),
-    ...homebrew.flatMap((folder) => subfolders(folder, /^(postgresql@\d+|libpq)$/)),
-    ...subfolders('/Applications/Postgres.app/Contents/Versions', /^\d+$/),
-  ];
-}
-
-function subfolders(parent: string, form: RegExp): string[] {
-  try {
-    return readdirSync(parent)
-      .filter((name) => form.test(name))
-      .map((name) => join(parent, name, 'bin'));
-  } catch {
-    return [];
-  }
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function placesOf(programs: ClientPrograms): string {

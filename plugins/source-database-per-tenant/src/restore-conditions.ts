@@ -1,8 +1,14 @@
 import type { RestoreRequest } from '@pgsilo/plugin';
 import {
+  isOfDatabase,
+  isRestrictive,
   localeProblem,
   majorVersion,
+  missingRoles,
+  rolesNamed,
+  rolesNeeded,
   showName,
+  showRoles,
   templateHasRules,
   type DatabaseSettings,
   type Session,
@@ -13,14 +19,6 @@ import {
   type Restorer,
 } from '@pgsilo/postgres';
 import { missingExtensions, privilegeProblems } from './restore-privileges.ts';
-import {
-  isOfDatabase,
-  isRestrictive,
-  missingRoles,
-  rolesNamed,
-  rolesNeeded,
-  showRoles,
-} from './restore-roles.ts';
 
 /** What a look at archive, settings and server found. */
 export interface Conditions {

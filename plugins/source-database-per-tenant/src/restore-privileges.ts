@@ -7,13 +7,14 @@ import {
   listed,
   type Problem,
   hasWords,
+  isOfDatabase,
   isWord,
   nameOf,
+  ownerOf,
   placesOf,
   tokens,
   type Restorer,
 } from '@pgsilo/postgres';
-import { isOfDatabase, ownerOf } from './restore-roles.ts';
 
 /** What the restoring role lacks, for the entries that would be restored. Nothing for a superuser. */
 export async function privilegeProblems(

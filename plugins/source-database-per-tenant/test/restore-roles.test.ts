@@ -2,11 +2,10 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { TocEntry } from '@pgsilo/postgres';
+import { isRestrictive, rolesNamed, rolesOfGrants, type TocEntry } from '@pgsilo/postgres';
 import { testContext } from '@pgsilo/testkit';
 import { startPostgres, type ThrowawayPostgres } from '@pgsilo/testkit/postgres';
 import { prepareRestore } from '../src/restore.ts';
-import { isRestrictive, rolesNamed, rolesOfGrants } from '../src/restore-roles.ts';
 import { backUp, database, request, restore, setupFor, type TestBackup } from './backups.ts';
 import { databasesOf, sql, urlFor } from './servers.ts';
 

@@ -1,10 +1,11 @@
 import type { Context, Job, ReadContext, RestoreRequest, Setup, Source, SourceItem } from '@pgsilo/plugin';
-import { createSetup, takeLock, type Attempt } from '@pgsilo/postgres';
+import { createSetup, openScratchServer, takeLock, type Attempt } from '@pgsilo/postgres';
 import { checkSource } from './check.ts';
 import { inspectCluster } from './inspect.ts';
 import type { Options } from './options.ts';
 import { planCluster } from './plan.ts';
 import { readCluster } from './read.ts';
+import { proof } from './proof.ts';
 import { prepareRestore } from './restore.ts';
 
 /** The source; opens nothing before it is asked to. */
@@ -18,6 +19,7 @@ export function createSource(options: Options, given: Setup): Source {
     restore: (request: RestoreRequest, context: Context) => prepareRestore(setup, request, context),
     check: (context) => checkSource(setup, context),
     inspect: (backup, context) => inspectCluster(backup, context),
+    scratch: (request, context) => openScratchServer(setup, request, context, proof),
     lock: (name, holder, context) => takeLock(setup.settings, name, holder, context),
     close: async () => {
       await Promise.all([...attempts].map((attempt) => attempt.abandon()));

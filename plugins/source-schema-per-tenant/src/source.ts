@@ -1,11 +1,12 @@
 import type { Context, Job, ReadContext, RestoreRequest, Setup, Source, SourceItem } from '@pgsilo/plugin';
-import { createSetup, takeLock, type Attempt } from '@pgsilo/postgres';
+import { createSetup, openScratchServer, takeLock, type Attempt } from '@pgsilo/postgres';
 import { checkSource } from './check.ts';
 import { compareSchema } from './compare.ts';
 import { inspectBackup } from './inspect.ts';
 import type { Options } from './options.ts';
 import { planUnits } from './plan.ts';
 import { readJob } from './read.ts';
+import { proof } from './proof.ts';
 import { prepareRestore } from './restore.ts';
 
 /** The source; opens nothing before it is asked to. */
@@ -20,6 +21,7 @@ export function createSchemaSource(options: Options, given: Setup): Source {
     check: (context) => checkSource(setup, context),
     inspect: (backup, context) => inspectBackup(backup, context),
     compare: (target, backup, context) => compareSchema(setup, target, backup, context),
+    scratch: (request, context) => openScratchServer(setup, request, context, proof),
     lock: (name, holder, context) => takeLock(setup.settings, name, holder, context),
     close: async () => {
       await Promise.all([...attempts].map((attempt) => attempt.abandon()));

@@ -7,7 +7,7 @@ import type { Invocation } from '../invocation.ts';
 import { withPipeline } from '../open-pipeline.ts';
 import { jsonText } from '../output.ts';
 import { reportError } from '../perform.ts';
-import { formatAgo, formatBytes, formatCount, formatTime } from '../terminal/format.ts';
+import { formatAgo, formatBytes, formatCount, formatDuration, formatTime } from '../terminal/format.ts';
 import { printable } from '../terminal/printable.ts';
 import { columnWidths, renderTable } from '../terminal/table.ts';
 import type { Cell, Column } from '../terminal/table.ts';
@@ -140,6 +140,7 @@ const wideColumns: readonly Column[] = [
   { title: 'size → stored', align: 'right' },
   { title: 'status', wrap: 'words' },
   { title: 'sinks', wrap: 'words' },
+  { title: 'restored', wrap: 'words' },
   { title: 'pinned', wrap: 'words' },
 ];
 /** The backup's id begins with its time. */
@@ -153,7 +154,7 @@ const narrowColumns: readonly Column[] = [
 ];
 
 function row(entry: CatalogEntry, narrow: boolean, { style, now }: Invocation): Cell[] {
-  const { manifest, error, pin, keysDestroyed } = entry;
+  const { manifest, error, pin, keysDestroyed, proved } = entry;
   const time = manifest?.snapshotAt;
   const ago = time === undefined ? '' : formatAgo(time, now());
   const lacking = entry.missingFrom.map((sink) => `not in ${printable(sink)}`);
@@ -163,15 +164,30 @@ function row(entry: CatalogEntry, narrow: boolean, { style, now }: Invocation): 
     : keysDestroyed
       ? `keys destroyed ${formatTime(keysDestroyed.at)}`
       : (manifest?.status ?? 'unreadable');
-  const colouredStatus = (text: string): Cell => (status === 'good' ? text : { text, colour: style.red });
+  const colouredStatus = (text: string): Cell =>
+    status === 'good' && proved?.result !== 'failed' ? text : { text, colour: style.red };
   const colouredSinks: Cell = lacking.length === 0 ? sinks : { text: sinks, colour: style.yellow };
   const name = printable(entry.unit);
   if (narrow) {
     const stored = manifest ? formatBytes(totalBytes(manifest, 'storedBytes')) : '';
-    const held = pin ? `${status}, pinned` : status;
+    const words = [status, ...(proved ? [proved.result === 'ok' ? 'restored' : 'restore failed'] : [])];
+    const held = [...words, ...(pin ? ['pinned'] : [])].join(', ');
     return [name, entry.backup, ago, stored, colouredStatus(held), colouredSinks];
   }
   const when = time === undefined ? '' : `${formatTime(time)}  ${ago}`;
   const pinned = pin ? (pin.until === undefined ? 'yes' : `until ${formatTime(pin.until)}`) : '';
-  return [name, entry.backup, when, storedSize(manifest), colouredStatus(status), colouredSinks, pinned];
+  const size = storedSize(manifest);
+  const tried: Cell =
+    proved?.result === 'failed'
+      ? { text: provedText(proved, now()), colour: style.red }
+      : provedText(proved, now());
+  return [name, entry.backup, when, size, colouredStatus(status), colouredSinks, tried, pinned];
+}
+
+/** When a copy was last restored to prove it, and how long that took. */
+function provedText(proved: CatalogEntry['proved'], now: Date): string {
+  if (!proved) return '';
+  const ago = formatAgo(proved.at, now);
+  if (proved.result === 'failed') return `failed ${ago} (${proved.code ?? 'no code'})`;
+  return proved.seconds === undefined ? ago : `${ago}, in ${formatDuration(proved.seconds * 1000)}`;
 }

@@ -86,14 +86,23 @@ function reportText(report: VerifyReport, took: number, { style, out }: Invocati
   ]);
   const rows = [...bad, ...records];
   const table = rows.length === 0 ? '' : `${renderTable(columns, rows, { style, width: out.width })}\n`;
+  const skipped = report.checked.filter(({ status }) => status === 'skipped');
   const bytes = formatBytes(report.checked.reduce((total, each) => total + each.bytes, 0));
   const good = report.checked.filter(({ status }) => status === 'ok').length;
   const verdict = report.status === 'ok' ? style.green('ok') : style.red('failed');
-  const parts = [`${formatCount(good, 'backup')} whole`];
+  const proved = report.level === 'restore' ? 'restored and proved' : 'whole';
+  const parts = [`${formatCount(good, 'backup')} ${proved}`];
   if (bad.length > 0) parts.push(style.red(`${formatCount(bad.length, 'backup')} not`));
   if (records.length > 0) parts.push(style.red(`${formatCount(records.length, 'record')} not`));
+  if (skipped.length > 0) parts.push(`${skipped.length} not tried`);
   const how = `${bytes} read at level ${report.level} in ${formatDuration(took)}`;
-  return `${table}${verdict}  ${parts.join(', ')}, ${how}\n`;
+  const notTried = skipped
+    .map(
+      ({ unit, backup, summary }) =>
+        `${style.dim('not tried')}  ${printable(unit)} ${backup}: ${printable(summary ?? '')}\n`,
+    )
+    .join('');
+  return `${table}${notTried}${verdict}  ${parts.join(', ')}, ${how}\n`;
 }
 
 const columns = [

@@ -12,6 +12,8 @@ export interface Candidate {
   /** Backups that it cannot be restored without; `unknown` where it may need any older one. */
   readonly requires: readonly string[] | 'unknown';
   readonly pinned: boolean;
+  /** The newest answer to whether it restores was yes. */
+  readonly proved: boolean;
 }
 
 /** Why a backup is kept, or why it is not. */
@@ -25,6 +27,8 @@ type PlainRule =
   | 'within'
   /** The newest good one. */
   | 'newest'
+  /** The newest good one that was proved by restoring it. */
+  | 'verified'
   | 'pinned'
   | 'departed'
   /** Its time lies ahead: some clock is wrong. */
@@ -77,6 +81,8 @@ export function decide(candidates: readonly Candidate[], situation: Situation): 
   if (!expired) {
     const newest = newestOf(counted);
     if (newest) keep(newest.backup, { rule: 'newest' });
+    const newestProved = newestOf(counted.filter(({ proved }) => proved));
+    if (newestProved) keep(newestProved.backup, { rule: 'verified' });
     if (keeping && saysSomething(keeping)) keepByRules(counted, keeping, situation, keep);
     else for (const one of newestFirst) keep(one.backup, { rule: 'unruled' });
     const newestGood = counted[0];

@@ -60,6 +60,7 @@ const candidate = fc.record({
     { weight: 3, arbitrary: fc.array(fc.integer({ min: 0, max: 10 }), { maxLength: 2 }) },
   ),
   mayRequireAny: fc.boolean(),
+  proved: fc.boolean(),
   pinned: fc.oneof({ weight: 7, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
 });
 
@@ -78,10 +79,10 @@ const question: fc.Arbitrary<Question> = fc
       (one, index) => `${timeStamp(new Date(anchor + one.distance + one.skew))}-00000${index.toString(16)}`,
     );
     const candidates = made.map((one, index): Candidate => {
-      const { status, pinned } = one;
+      const { status, pinned, proved } = one;
       const requires =
         status === 'unknown' && one.mayRequireAny ? 'unknown' : one.requires.map((of) => ids[of] ?? 'x');
-      return { backup: ids[index]!, time: anchor + one.distance, status, requires, pinned };
+      return { backup: ids[index]!, time: anchor + one.distance, status, requires, pinned, proved };
     });
     const heldUntil = held === undefined ? {} : { heldUntil: new Date(now.getTime() + held) };
     return { candidates, keeping: given, timezone, now, ...heldUntil };
@@ -152,6 +153,29 @@ describe('which backups stay, over thousands of made-up histories', () => {
         // One with a greater id that needs others may be the newest restorable one; then it is kept in its place.
         const kept = asked.candidates.filter(({ status, backup }) => status === 'good' && stays.has(backup));
         expect(newest === undefined || kept.some(({ backup }) => backup >= newest)).toBe(true);
+      }),
+      settings,
+    );
+  });
+
+  it('never leaves a unit of the registry without the newest good backup that was proved', () => {
+    fc.assert(
+      fc.property(question, (asked) => {
+        fc.pre(asked.heldUntil === undefined);
+        const kept = decide(asked.candidates, asked).filter(({ keep }) => keep);
+        const stays = new Set(kept.map(({ backup }) => backup));
+        const clockOf = asked.now.getTime() + 3_600_000;
+        const proved = asked.candidates.filter(
+          ({ status, requires, proved: yes, time }) =>
+            status === 'good' && requires.length === 0 && yes && time <= clockOf,
+        );
+        const [newest] = proved
+          .map(({ backup }) => backup)
+          .sort()
+          .reverse();
+        // One with a greater id that needs others may be proved too; then that is the newest.
+        const good = asked.candidates.filter(({ proved: yes, backup }) => yes && stays.has(backup));
+        expect(newest === undefined || good.some(({ backup }) => backup >= newest)).toBe(true);
       }),
       settings,
     );

@@ -9,7 +9,7 @@ import { keepingOf } from '../../src/retention/policy.ts';
 function at(moment: string, given: Partial<Candidate> = {}): Candidate {
   const time = Date.parse(moment);
   const backup = `${timeStamp(new Date(time))}-000000`;
-  return { backup, time, status: 'good', requires: [], pinned: false, ...given };
+  return { backup, time, status: 'good', requires: [], pinned: false, proved: false, ...given };
 }
 
 /** Times of day or dates of what stays, newest first. */

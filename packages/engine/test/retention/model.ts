@@ -65,8 +65,18 @@ export function mustStay(question: Question): ReadonlySet<string> {
         (keeping.within !== undefined && one.time >= agoInUtc(now, keeping.within)) ||
         (['hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const).some(keptByPeriod));
     const isNewestGood = counts.includes(one) && !counts.some((other) => other.backup > one.backup);
+    const isNewestProved =
+      counts.includes(one) &&
+      one.proved &&
+      !counts.some((other) => other.proved && other.backup > one.backup);
     const bestThereIs = !restorable(one) && !counts.some((other) => newer(other, one));
-    const alive = isNewestGood || byRule || ahead(one) || bestThereIs || Object.keys(rules).length === 0;
+    const alive =
+      isNewestGood ||
+      isNewestProved ||
+      byRule ||
+      ahead(one) ||
+      bestThereIs ||
+      Object.keys(rules).length === 0;
     if (one.pinned || one.status === 'unknown' || (left && !over) || (!over && alive)) stay.add(one.backup);
   }
   for (let size = -1; size !== stay.size;) {

@@ -60,7 +60,7 @@ export function refuseForGlobals(request: RestoreRequest): void {
 export async function runGlobals(
   session: Session,
   plan: GlobalsPlan,
-  request: RestoreRequest,
+  request: Pick<RestoreRequest, 'step'>,
 ): Promise<RestoreOutcome> {
   const warnings = [...plan.warnings];
   await request.step('create roles', async () => {

@@ -1,15 +1,8 @@
-import {
-  showName,
-  type DatabaseSettings,
-  type Session,
-  type TocEntry,
-  hasWords,
-  isWord,
-  nameOf,
-  placesOf,
-  statements,
-  type Token,
-} from '@pgsilo/postgres';
+import type { TocEntry } from '../archive/index.ts';
+import type { DatabaseSettings } from '../database-settings.ts';
+import { showName } from '../quoting.ts';
+import type { Session } from '../session.ts';
+import { hasWords, isWord, nameOf, placesOf, statements, type Token } from '../sql-tokens.ts';
 
 /** Kinds of entries for which pg_restore never says `OWNER TO`. */
 const withoutOwner = new Set([
