@@ -2,13 +2,13 @@ import { execa } from 'execa';
 import { writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { standIns } from './services/client-programs.ts';
 import { pgsilo, pgsiloOk, type CallOptions } from './services/pgsilo.ts';
 import { availablePostgres, installPostgres } from './services/postgres.ts';
 import { startServer, type TestServer } from './services/server.ts';
 import { schemaSql } from './services/schema-sql.ts';
+import { schemaTextOf as textOf } from './services/schema-text.ts';
 
 // Installed while the tests are collected: which there are depends on it.
 const system = (await availablePostgres())[0]!;
@@ -36,21 +36,6 @@ sinks:
 `;
   writeFileSync(file, text);
   return file;
-}
-
-/** A schema as pg_dump tells it. */
-async function textOf(server: TestServer, database: string, schema: string): Promise<string> {
-  const { stdout } = await execa(
-    `${server.bin}/pg_dump`,
-    [
-      '--restrict-key=x',
-      '--strict-names',
-      `--schema=${pg.escapeIdentifier(schema)}`,
-      `--dbname=${server.urlOf(database)}`,
-    ],
-    { maxBuffer: 100e6 },
-  );
-  return stdout;
 }
 
 async function createTenants(server: TestServer): Promise<void> {

@@ -12,7 +12,7 @@ export interface RunPlan {
   readonly jobs: readonly Job[];
   readonly missing: readonly MissingUnit[];
   readonly warnings: readonly string[];
-  /** What is always so with this source, and a person may believe otherwise. */
+  /** How the source will do it, and what is always so with it although a person may believe otherwise. */
   readonly notes: readonly string[];
   /** Sum of the known estimates, in bytes. */
   readonly bytes: number;
@@ -40,7 +40,7 @@ export async function planRun(
       jobs,
       missing: plan.missing,
       warnings: plan.warnings,
-      notes: jobs.length > 1 ? consistencyNotes[pipeline.source.traits.consistency] : [],
+      notes: plan.notes ?? (jobs.length > 1 ? consistencyNotes[pipeline.source.traits.consistency] : []),
       bytes: jobs.reduce((total, job) => total + (job.estimatedBytes ?? 0), 0),
     };
   });

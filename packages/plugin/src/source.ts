@@ -70,6 +70,8 @@ export interface Job {
   readonly units: readonly Unit[];
   /** How much there is to read, in bytes, as far as it is known; larger jobs start first. */
   readonly estimatedBytes?: number;
+  /** What the source must know when it reads the job, whichever of its units were chosen: the engine hands it back as it is. Nothing secret. */
+  readonly details?: JsonObject;
 }
 
 export interface Plan {
@@ -78,6 +80,8 @@ export interface Plan {
   readonly missing: readonly MissingUnit[];
   /** What a person should know: databases that no rule covers, units that share no snapshot. */
   readonly warnings: readonly string[];
+  /** How it will be done and why, and what shares a moment, where the source had a choice. `pgsilo plan` shows it in place of what it says of the source's `consistency`. */
+  readonly notes?: readonly string[];
 }
 
 export interface MissingUnit {

@@ -101,7 +101,7 @@ export {
   markWorking,
   sweepLeftovers,
 } from './restore/working-database.ts';
-export { lockTables, takeSnapshot } from './snapshot.ts';
+export { joinSnapshot, lockTables, requireUntouched, takeSnapshot } from './snapshot.ts';
 export type { Snapshot } from './snapshot.ts';
 export { connectionForPrograms, createSetup } from './source-setup.ts';
 export type { ConnectionOptions, SourceSetup } from './source-setup.ts';

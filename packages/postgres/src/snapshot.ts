@@ -1,6 +1,6 @@
 import { isPgsiloError, PgsiloError, type UnitFacts } from '@pgsilo/plugin';
 import { sqlState } from './postgres-error.ts';
-import { quoteIdentifier } from './quoting.ts';
+import { quoteIdentifier, quoteLiteral, showName } from './quoting.ts';
 import type { Session } from './session.ts';
 
 /** The state of a database that dump, fingerprint and settings are all taken of. Ends with the session's transaction. */
@@ -34,6 +34,13 @@ export async function takeSnapshot(session: Session): Promise<Snapshot> {
   const { id, at, lsn, system } = row!;
   const server = { version: session.serverVersion, ...(system === null ? {} : { systemIdentifier: system }) };
   return { id, facts: { snapshotAt: at, server, ...(lsn === null ? {} : { lsn }) } };
+}
+
+/** Opens a transaction of another session that sees what `snapshot` does. Throws where the session that took it has ended. */
+export async function joinSnapshot(session: Session, snapshot: Snapshot): Promise<void> {
+  await session.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
+  await session.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot.id)}`);
+  await session.query('SET LOCAL max_parallel_workers_per_gather = 0');
 }
 
 /**
@@ -72,4 +79,27 @@ export async function lockTables(
       );
     }
   }
+}
+
+/**
+ * Throws `source.incomplete` where a table was written anew after the snapshot was taken and before it was locked: TRUNCATE respects no snapshot, and whoever reads the table
+ * later finds it empty. What keeps its rows (VACUUM FULL, CLUSTER) looks the same from here, and is refused too.
+ * @param schemas as in {@link lockTables}
+ */
+export async function requireUntouched(session: Session, schemas?: readonly string[]): Promise<void> {
+  const [first] = await session.query<{ schema: string; name: string }>(
+    // The catalog's row is the snapshot's; the function looks at what there is now.
+    `SELECT n.nspname::text AS schema, c.relname::text AS name
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+        AND ($1::text[] IS NULL OR n.nspname = ANY ($1)) AND pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode
+      ORDER BY 1, 2 LIMIT 1`,
+    [schemas ?? null],
+  );
+  if (!first) return;
+  throw new PgsiloError(
+    'source.incomplete',
+    `table ${showName(first.schema)}.${showName(first.name)} was emptied or written anew (TRUNCATE, ALTER TABLE, VACUUM FULL) after the snapshot of this run was taken`,
+    { hint: 'Run the backup again.' },
+  );
 }

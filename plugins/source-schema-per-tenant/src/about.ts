@@ -37,6 +37,7 @@ export function aboutOf(
   settings: DatabaseSettings,
   fingerprint: Fingerprint | undefined,
   references: readonly CrossReference[],
+  leftOut: readonly string[] = [],
 ): Record<string, Json> {
   const { encoding, localeProvider, collate, ctype, locale, icuRules } = settings;
   return {
@@ -53,6 +54,7 @@ export function aboutOf(
     needsExtensions: references.flatMap(({ toExtension: name, extensionSchema: schema, objects, example }) =>
       name === null || schema === null ? [] : [{ name, schema, objects, example }],
     ),
+    ...(leftOut.length > 0 ? { leftOut: [...leftOut] } : {}),
   };
 }
 

@@ -31,12 +31,23 @@ export class Groups {
   readonly databaseUnit: Unit | undefined;
   readonly #units = new Map<string, Unit>();
   readonly #schemas: ReadonlyMap<string, Schema>;
-  readonly #excluded: ReadonlySet<string>;
+  readonly #elsewhere: ReadonlySet<string>;
+  readonly #alone: boolean;
 
-  /** Throws `source.unit-missing` for a unit whose schema is not in the snapshot. */
-  constructor(units: readonly Unit[], schemas: ReadonlyMap<string, Schema>, excluded: ReadonlySet<string>) {
+  /**
+   * Throws `source.unit-missing` for a unit whose schema is not in the snapshot.
+   * @param elsewhere schemas that are none of the database's unit: left out of everything, or units that this job does not read
+   * @param alone whether pg_dump was told to dump the units' schemas and nothing else
+   */
+  constructor(
+    units: readonly Unit[],
+    schemas: ReadonlyMap<string, Schema>,
+    elsewhere: ReadonlySet<string>,
+    alone = false,
+  ) {
     this.#schemas = schemas;
-    this.#excluded = excluded;
+    this.#elsewhere = elsewhere;
+    this.#alone = alone;
     for (const unit of units) {
       const schema = schemaOf(unit);
       if (schema === undefined) this.databaseUnit = unit;
@@ -54,12 +65,13 @@ export class Groups {
     ];
   }
 
-  /** The group of an entry that belongs to `schema`; undefined: in no archive. */
+  /** The group of an entry that belongs to `schema`; undefined: in no archive. Throws `source.archive-invalid` for what pg_dump was not asked for. */
   groupOf(schema: string | undefined, entry: TocEntry): string | undefined {
-    if (schema !== undefined) {
-      if (this.#units.has(schema)) return schemaPrefix + schema;
-      if (this.#excluded.has(schema)) return undefined;
-    }
+    if (schema !== undefined && this.#units.has(schema)) return schemaPrefix + schema;
+    // The database itself has an entry in every archive.
+    if (schema !== undefined && this.#alone)
+      throw misplaced(entry, 'of other schemas, which alone were asked for');
+    if (schema !== undefined && this.#elsewhere.has(schema)) return undefined;
     if (!this.databaseUnit) return undefined;
     return entry.desc === 'TABLE DATA' ? rowsPrefix + this.#schemas.get(schema ?? '')?.oid : databaseUnitName;
   }

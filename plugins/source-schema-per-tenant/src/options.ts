@@ -21,6 +21,7 @@ type Shape = ConnectionShape &
     exclude: z.ZodOptional<z.ZodUnion<[Text, Texts]>>;
     shared: z.ZodOptional<Texts>;
     uncovered: z.ZodDefault<z.ZodEnum<{ warn: 'warn'; ignore: 'ignore' }>>;
+    strategy: z.ZodDefault<z.ZodEnum<{ auto: 'auto'; 'one-pass': 'one-pass'; 'per-schema': 'per-schema' }>>;
     largeObjects: z.ZodDefault<z.ZodEnum<{ refuse: 'refuse'; database: 'database' }>>;
     fingerprint: z.ZodDefault<z.ZodEnum<{ counts: 'counts'; content: 'content'; none: 'none' }>>;
     lockTimeout: z.ZodPrefault<z.ZodType<number, string>>;
@@ -88,6 +89,11 @@ const shape: z.ZodObject<Shape, z.core.$strict> = z.strictObject({
     description:
       'What is said of schemas that no rule covers. They are backed up as a part of the unit `@database`.',
     example: 'ignore',
+  }),
+  strategy: z.enum(['auto', 'one-pass', 'per-schema']).default('auto').meta({
+    description:
+      'How the schemas are read, all at one moment either way. `one-pass`: one pg_dump of the database, split on its way. `per-schema`: a pg_dump for each, several at a time, which pays for few large ones. `auto` takes the latter for up to 16 schemas of a gigabyte each on average; `pgsilo plan` says which and why.',
+    example: 'per-schema',
   }),
   largeObjects: z.enum(['refuse', 'database']).default('refuse').meta({
     description:

@@ -7,15 +7,15 @@ import {
   type Unit,
 } from '@pgsilo/plugin';
 import {
-  anyGlob, invalidPlan, openSession, readRegistry, refuseBadNames, showName, type Listed, type Session,
+  anyGlob, invalidPlan, openSession, readRegistry, refuseBadNames, showName, type Listed,
 } from '@pgsilo/postgres'; // prettier-ignore
+import { planJobs } from './plan-jobs.ts';
 import { planWarnings } from './plan-warnings.ts';
 import { crossReferences } from './references.ts';
 import { listSchemas, type Schema } from './schemas.ts';
 import { databaseOf, type SourceSetup } from './setup.ts';
-import { databaseUnit } from './units.ts';
 
-/** All units that there are now, as one job: one pass over the database serves them all. */
+/** All units that there are now: as one job, where one pass over the database serves them all, or as one each. */
 export async function planUnits(setup: SourceSetup, history: History, context: Context): Promise<Plan> {
   const database = databaseOf(setup);
   const session = await openSession(setup.settings, {
@@ -37,11 +37,9 @@ export async function planUnits(setup: SourceSetup, history: History, context: C
       if (error) missing.push({ unit, error });
       else units.push(unit);
     }
-    units.push(databaseUnit(database));
-    const estimatedBytes = await sizeOf(session, units, history);
-    const job = { id: 'database', units, ...(estimatedBytes === undefined ? {} : { estimatedBytes }) };
     const warnings = planWarnings(setup, listed, schemas, await crossReferences(session));
-    return { jobs: [job], missing, warnings };
+    const { jobs, notes } = await planJobs(setup, session, units, history);
+    return { jobs, missing, warnings, notes };
   } finally {
     await session.close();
   }
@@ -113,18 +111,4 @@ function problemOf(name: string, schema: Schema | undefined, database: string): 
     `schema ${shown} is part of an extension: CREATE EXTENSION makes it, and pg_dump leaves it out`,
     { hint: 'Take it out of the list; its rows, if any are to be kept, are in the unit @database.' },
   );
-}
-
-/** By the last backups where each unit has one, else by what lies on disk. */
-async function sizeOf(
-  session: Session,
-  units: readonly Unit[],
-  history: History,
-): Promise<number | undefined> {
-  const known = units.map((unit) => history.lastBytes(unit.name));
-  if (known.every((bytes) => bytes !== undefined)) return known.reduce((sum, bytes) => sum + bytes, 0);
-  const [row] = await session.query<{ bytes: string }>(
-    'SELECT pg_database_size(current_database())::text AS bytes',
-  );
-  return row && Number(row.bytes);
 }

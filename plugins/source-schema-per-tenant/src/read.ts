@@ -1,88 +1,98 @@
-import { type Job, type ReadContext, type SourceItem } from '@pgsilo/plugin';
+import type { Job, ReadContext, SourceItem } from '@pgsilo/plugin';
 import {
-  Attempt, connectionForPrograms, EntryOwners, findTool, lockTables, prepareFingerprints, produce, quoteIdentifier, readDatabaseSettings, refuseStandstill, showName, splitArchive,
-  takeSnapshot,
+  Attempt, EntryOwners, findTool, lockTables, prepareFingerprints, readDatabaseSettings, requireUntouched, showName, splitArchive, takeSnapshot, type Session,
 } from '@pgsilo/postgres'; // prettier-ignore
+import { dump } from './dump.ts';
 import { Groups } from './groups.ts';
+import { readDetails, type JobDetails } from './job-details.ts';
 import { requireNoLargeObjects } from './large-objects.ts';
+import { leftOutOf } from './left-out.ts';
 import { requireLocks } from './locks.ts';
 import { excludedSchemas } from './plan.ts';
 import { crossReferences } from './references.ts';
 import { listSchemas } from './schemas.ts';
 import { databaseOf, type SourceSetup } from './setup.ts';
+import type { Share, SharedSnapshot } from './shared-snapshot.ts';
 import { databaseUnitName, schemaOf } from './units.ts';
 import { UnitReader } from './unit-reader.ts';
 
-/** Backs up the units of a job from one pg_dump of their database, whose archive is split on its way. */
+/** What the jobs of a source share. */
+export interface Reading {
+  readonly setup: SourceSetup;
+  /** Those that are open, to be ended with the source. */
+  readonly attempts: Set<Attempt>;
+  readonly shared: SharedSnapshot;
+}
+
+/** So many schemas may be named to pg_dump: each is a query of its own, and arguments have a limit. Above it the whole is dumped, and what was not asked for is dropped on the way. */
+const mostNamed = 100;
+
+/** Backs up the units of a job from one pg_dump, of their database or of chosen schemas alone, whose archive is split on its way. */
 export async function* readJob(
-  setup: SourceSetup,
-  open: Set<Attempt>,
+  { setup, attempts, shared }: Reading,
   job: Job,
   context: ReadContext,
 ): AsyncGenerator<SourceItem> {
   const attempt = new Attempt(setup.settings, context);
-  open.add(attempt);
+  attempts.add(attempt);
+  let share: Share | undefined;
   try {
-    yield* readUnits(setup, attempt, job, context);
+    const details = readDetails(job);
+    const session = await attempt.open(databaseOf(setup), 'back up');
+    if (details.kind !== 'pass') share = await shared.join(session);
+    yield* readUnits(setup, attempt, session, share, { job, details }, context);
     await attempt.finish();
+    share?.keep();
   } finally {
     await attempt.abandon();
-    open.delete(attempt);
+    attempts.delete(attempt);
+    share?.leave();
   }
 }
 
 async function* readUnits(
   setup: SourceSetup,
   attempt: Attempt,
-  job: Job,
+  session: Session,
+  share: Share | undefined,
+  { job, details }: { readonly job: Job; readonly details: JobDetails },
   context: ReadContext,
 ): AsyncGenerator<SourceItem> {
   const { fingerprint: kind, lockTimeout } = setup.options;
-  const database = databaseOf(setup);
-  const session = await attempt.open(database, 'back up');
   const tool = await findTool('pg_dump', session.major, setup.programs, context.signal);
-  const snapshot = await takeSnapshot(session);
+  const snapshot = share?.snapshot ?? (await takeSnapshot(session));
   const schemas = await listSchemas(session);
   const excluded = excludedSchemas(setup, schemas);
-  const groups = new Groups(job.units, schemas, excluded);
   const alone = chosenAlone(job);
-  // Of chosen schemas alone pg_dump dumps no large objects, and locks few tables.
-  if (!alone) {
-    await requireNoLargeObjects(setup, session);
-    await requireLocks(session);
-  }
+  const others = unchosen(job, details);
+  const groups = new Groups(job.units, schemas, new Set([...excluded, ...others]), alone !== undefined);
+  // Of chosen schemas alone pg_dump dumps no large objects, and locks few tables. Where others are read too, all are refused for the same reason.
+  if (!alone || share) await requireNoLargeObjects(setup, session);
+  if (!alone) await requireLocks(session);
   const references = await crossReferences(session);
   const settings = await readDatabaseSettings(session);
-  if (kind !== 'none') await lockTables(session, lockTimeout, alone);
+  if (kind !== 'none' || share) await lockTables(session, lockTimeout, alone);
+  if (share) await requireUntouched(session, alone ?? ownSchemas(schemas.keys(), others));
 
-  const connection = connectionForPrograms(setup, session.settings, database, attempt.applicationName);
-  const args = [
-    '--format=custom',
-    // The pipeline compresses; twice would cost more and save nothing.
-    '--compress=0',
-    '--no-password',
-    `--snapshot=${snapshot.id}`,
-    `--lock-wait-timeout=${Math.ceil(lockTimeout)}`,
-    // A restore runs ANALYZE: statistics of the old server's version would only be thrown away.
-    ...(tool.major >= 18 ? ['--no-statistics'] : []),
-    ...(alone ? ['--strict-names', ...alone.map((name) => `--schema=${quoteIdentifier(name)}`)] : []),
-    ...[...excluded].map((name) => `--exclude-schema=${quoteIdentifier(name)}`),
-    connection.argument,
-  ];
-  const archive = attempt.watch(
-    refuseStandstill(
-      produce(tool, args, {
-        doing: `pg_dump of database ${showName(database)}`,
-        env: connection.env,
-        signal: attempt.signal,
-        onStderr: (line) => context.log.warn(line, { database }),
-      }),
-      session,
-      attempt.applicationName,
-      context,
-    ),
+  const leftOut = await leftOutOf(session, alone ?? []);
+  if (details.kind === 'pass') sayLeftOut(alone, leftOut, context);
+  const archive = dump(
+    setup,
+    tool,
+    session,
+    attempt,
+    {
+      snapshot: snapshot.id,
+      schemas: alone,
+      extensions: (alone ?? []).flatMap((name) => leftOut(name).extensions),
+      excluded: alone ? [] : [...excluded],
+      withoutRows: alone || (details.kind === 'pass' && others.length > mostNamed) ? [] : others,
+    },
+    context,
   );
-  const owners = new EntryOwners(new Map([...schemas.values()].map(({ oid, name }) => [oid, name])));
+  const names = new Map([...schemas.values()].map(({ oid, name }) => [oid, name]));
+  // Where tenants have archives of their own, made by pg_dumps of their own, those cannot hold what is in no schema.
+  const owners = new EntryOwners(names, details.kind !== 'rest');
   const parts = splitArchive(archive, {
     groups: groups.names,
     groupOf: (entry) => groups.groupOf(owners.ownerOf(entry), entry),
@@ -94,6 +104,7 @@ async function* readUnits(
     tool: `${tool.name} ${tool.version}`,
     settings,
     references,
+    leftOut: (schema) => leftOut(schema).objects,
   });
   for await (const { group, body } of parts) yield* reader.read(groups.placeOf(group), body);
   yield* reader.finish(groups.databaseUnit);
@@ -101,10 +112,34 @@ async function* readUnits(
   await session.query('COMMIT');
 }
 
-/** Schemas that pg_dump alone has to look at, where a person chose some; undefined: it is for the whole database. */
+/** Schemas that pg_dump alone has to look at, where a person chose some or each is a job; undefined: it is for the whole database. */
 function chosenAlone(job: Job): readonly string[] | undefined {
-  if (job.units.some((unit) => unit.name === databaseUnitName)) return undefined;
-  // Each is a query of pg_dump's, and its arguments have a limit.
-  if (job.units.length > 100) return undefined;
+  if (job.units.some((unit) => unit.name === databaseUnitName) || job.units.length > mostNamed)
+    return undefined;
   return job.units.map((unit) => schemaOf(unit)!);
+}
+
+/** Schemas that are units of the plan, and not of the job. */
+function unchosen(job: Job, details: JobDetails): readonly string[] {
+  const chosen = new Set(job.units.map((unit) => schemaOf(unit)));
+  return details.tenants.filter((name) => !chosen.has(name));
+}
+
+function ownSchemas(all: Iterable<string>, others: readonly string[]): readonly string[] {
+  const foreign = new Set(others);
+  return [...all].filter((name) => !foreign.has(name));
+}
+
+function sayLeftOut(
+  alone: readonly string[] | undefined,
+  leftOut: Awaited<ReturnType<typeof leftOutOf>>,
+  context: ReadContext,
+): void {
+  for (const schema of alone ?? []) {
+    const { objects } = leftOut(schema);
+    if (objects.length === 0) continue;
+    context.log.warn(
+      `the backup of schema ${showName(schema)} alone lacks what pg_dump cannot be told to add: ${objects.map((what) => showName(what)).join(', ')}. A backup of all units has it.`,
+    );
+  }
 }

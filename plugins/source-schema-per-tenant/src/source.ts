@@ -8,15 +8,17 @@ import { planUnits } from './plan.ts';
 import { readJob } from './read.ts';
 import { proof } from './proof.ts';
 import { prepareRestore } from './restore.ts';
+import { SharedSnapshot } from './shared-snapshot.ts';
 
 /** The source; opens nothing before it is asked to. */
 export function createSchemaSource(options: Options, given: Setup): Source {
   const setup = createSetup(options, given);
   const attempts = new Set<Attempt>();
+  const shared = new SharedSnapshot(setup);
   return {
     plan: (history, context) => planUnits(setup, history, context),
     read: (job: Job, context: ReadContext): AsyncIterable<SourceItem> =>
-      readJob(setup, attempts, job, context),
+      readJob({ setup, attempts, shared }, job, context),
     restore: (request: RestoreRequest, context: Context) => prepareRestore(setup, request, context),
     check: (context) => checkSource(setup, context),
     inspect: (backup, context) => inspectBackup(backup, context),
@@ -25,6 +27,7 @@ export function createSchemaSource(options: Options, given: Setup): Source {
     lock: (name, holder, context) => takeLock(setup.settings, name, holder, context),
     close: async () => {
       await Promise.all([...attempts].map((attempt) => attempt.abandon()));
+      await shared.close();
     },
   };
 }

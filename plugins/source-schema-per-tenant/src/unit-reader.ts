@@ -13,6 +13,8 @@ import { schemaOf } from './units.ts';
 export interface PassFacts extends Pick<UnitFacts, 'snapshotAt' | 'server' | 'lsn' | 'tool'> {
   readonly settings: DatabaseSettings;
   readonly references: readonly CrossReference[];
+  /** What of a schema is not in its archive, in PostgreSQL's own words. */
+  readonly leftOut: (schema: string) => readonly string[];
 }
 
 type Count = (toc: Toc) => Promise<Fingerprint>;
@@ -72,11 +74,11 @@ export class UnitReader {
   }
 
   *#end(unit: Unit, fingerprint: Fingerprint | undefined): Generator<SourceItem> {
-    const { settings, references: _, ...facts } = this.#facts;
+    const { settings, references: _, leftOut, ...facts } = this.#facts;
     if (fingerprint) yield jsonArtifact(unit, 'fingerprint.json', fingerprint);
     const schema = schemaOf(unit);
     const references = schema === undefined ? [] : (this.#references.get(schema) ?? []);
-    const about = aboutOf(settings, fingerprint, references);
+    const about = aboutOf(settings, fingerprint, references, schema === undefined ? [] : leftOut(schema));
     yield { type: 'facts', unit: unit.name, facts: { status: 'good', ...facts, about } };
   }
 }

@@ -7,6 +7,7 @@ import { options } from '../src/options.ts';
 import { planUnits } from '../src/plan.ts';
 import { readJob } from '../src/read.ts';
 import type { SourceSetup } from '../src/setup.ts';
+import { SharedSnapshot } from '../src/shared-snapshot.ts';
 
 const execFileAsync = promisify(execFile);
 
@@ -82,10 +83,11 @@ export async function read(
   setup: SourceSetup,
   job: Job,
   context: ReadContext = readContext(),
+  shared: SharedSnapshot = new SharedSnapshot(setup),
 ): Promise<ReadResult> {
   const artifacts = new Map<string, Map<string, Buffer>>();
   const facts = new Map<string, SourceFacts['facts']>();
-  for await (const item of readJob(setup, new Set(), job, context)) {
+  for await (const item of readJob({ setup, attempts: new Set(), shared }, job, context)) {
     if (item.type === 'facts') facts.set(item.unit, item.facts);
     else {
       const ofUnit = artifacts.get(item.unit) ?? new Map<string, Buffer>();
@@ -96,10 +98,19 @@ export async function read(
   return { artifacts, facts };
 }
 
-/** Plans and reads everything. */
+/** Plans and reads everything, all jobs at the same time. */
 export async function backUpAll(setup: SourceSetup): Promise<ReadResult> {
   const { jobs } = await plan(setup);
-  return await read(setup, jobs[0]!);
+  const shared = new SharedSnapshot(setup);
+  try {
+    const results = await Promise.all(jobs.map((job) => read(setup, job, readContext(), shared)));
+    return {
+      artifacts: new Map(results.flatMap(({ artifacts }) => [...artifacts])),
+      facts: new Map(results.flatMap(({ facts }) => [...facts])),
+    };
+  } finally {
+    await shared.close();
+  }
 }
 
 /** The SQL that pg_restore makes of an archive. */

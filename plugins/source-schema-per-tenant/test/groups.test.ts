@@ -52,3 +52,12 @@ test('an archive without its schema is incomplete; public alone may go without s
   acme.end();
   groups.placeOf('schema public').end();
 });
+
+test('of schemas that were asked for alone, an entry of another one is refused', () => {
+  const alone = new Groups([unitOf('acme')], schemas, new Set(), true);
+  expect(alone.groupOf('acme', entry('TABLE'))).toBe('schema acme');
+  expect(alone.groupOf(undefined, entry('DATABASE'))).toBe(undefined);
+  expect(() => alone.groupOf('globex', entry('TABLE', { namespace: 'globex' }))).toThrow(
+    /TABLE tag of schema globex is in the archive of other schemas, which alone were asked for/,
+  );
+});

@@ -36,14 +36,19 @@ const namespaceCatalog = 2615;
  */
 export class EntryOwners {
   readonly #schemas: ReadonlyMap<number, string>;
+  readonly #madeOf: boolean;
   /** Number of the entry's schema in `#names`, by dump id; 0: belongs to none. Dump ids are dense. */
   #owners = new Uint32Array(4096);
   readonly #names: (string | undefined)[] = [undefined];
   readonly #numbers = new Map<string, number>();
 
-  /** @param schemas the names of all schemas of the database, by OID, at the archive's snapshot. */
-  constructor(schemas: ReadonlyMap<number, string>) {
+  /**
+   * @param schemas the names of all schemas of the database, by OID, at the archive's snapshot
+   * @param madeOf whether what is made of one schema's objects alone (a cast, a transform, an extension) goes with that schema; else it is the database's
+   */
+  constructor(schemas: ReadonlyMap<number, string>, madeOf = true) {
     this.#schemas = schemas;
+    this.#madeOf = madeOf;
   }
 
   /** The schema that the entry belongs to; undefined: the database. Throws `source.archive-invalid` for what is not understood. */
@@ -64,7 +69,7 @@ export class EntryOwners {
       case 'attached':
         return this.#known(entry.dependencies[0]) ?? entry.namespace;
       case 'dependencies':
-        return this.#onlyOneOf(entry.dependencies);
+        return this.#madeOf ? this.#onlyOneOf(entry.dependencies) : undefined;
       case 'database':
         return undefined;
       default:
