@@ -24,7 +24,7 @@ export {
   isData,
   largeObjectsOf,
   majorVersion,
-  observeToc,
+  observeArchive,
   readArchive,
   readToc,
   sequenceValue,
@@ -39,7 +39,7 @@ export type {
 } from './archive/index.ts'; // prettier-ignore
 export { describeFingerprint, fingerprintSchema } from './fingerprint.ts';
 export type { Fingerprint, FingerprintKind, SequenceFingerprint, TableFingerprint } from './fingerprint.ts';
-export { prepareFingerprints, takeFingerprint } from './fingerprint-take.ts';
+export { prepareFingerprints, type TakeFingerprint } from './fingerprint-take.ts';
 export { compareFingerprint } from './fingerprint-compare.ts';
 export { databaseSettingsSchema, readDatabaseSettings } from './database-settings.ts';
 export type { DatabaseGrant, DatabaseSettings, ParameterSetting } from './database-settings.ts';
@@ -101,7 +101,7 @@ export {
   markWorking,
   sweepLeftovers,
 } from './restore/working-database.ts';
-export { joinSnapshot, lockTables, requireUntouched, takeSnapshot } from './snapshot.ts';
+export { joinSnapshot, lockTables, ownTables, requireUntouched, takeSnapshot } from './snapshot.ts';
 export type { Snapshot } from './snapshot.ts';
 export { connectionForPrograms, createSetup } from './source-setup.ts';
 export type { ConnectionOptions, SourceSetup } from './source-setup.ts';

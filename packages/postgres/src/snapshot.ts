@@ -53,14 +53,7 @@ export async function lockTables(
   timeout: number,
   schemas?: readonly string[],
 ): Promise<void> {
-  const rows = await session.query<{ schema: string; name: string }>(
-    `SELECT n.nspname::text AS schema, c.relname::text AS name
-       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-        AND has_table_privilege(c.oid, 'SELECT') AND ($1::text[] IS NULL OR n.nspname = ANY ($1))
-      ORDER BY c.oid`,
-    [schemas ?? null],
-  );
+  const rows = await ownTables(session, schemas);
   await session.query(`SET LOCAL lock_timeout = ${Math.ceil(timeout)}`);
   for (let from = 0; from < rows.length; from += tablesInLock) {
     const tables = rows
@@ -101,5 +94,20 @@ export async function requireUntouched(session: Session, schemas?: readonly stri
     'source.incomplete',
     `table ${showName(first.schema)}.${showName(first.name)} was emptied or written anew (TRUNCATE, ALTER TABLE, VACUUM FULL) after the snapshot of this run was taken`,
     { hint: 'Run the backup again.' },
+  );
+}
+
+/** The tables of the database's users. Throws PostgreSQL's 22021 where a name is no text. */
+export async function ownTables(
+  session: Session,
+  schemas?: readonly string[],
+): Promise<readonly { readonly schema: string; readonly name: string }[]> {
+  return session.query<{ schema: string; name: string }>(
+    `SELECT n.nspname::text AS schema, c.relname::text AS name
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+        AND has_table_privilege(c.oid, 'SELECT') AND ($1::text[] IS NULL OR n.nspname = ANY ($1))
+      ORDER BY c.oid`,
+    [schemas ?? null],
   );
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import {
   archiveSubset,
-  observeToc,
+  observeArchive,
   readArchive,
   readToc,
   sequenceValue,
@@ -155,9 +155,9 @@ test('names are decoded from the encoding of the archive', async () => {
   expect(await refusal(broken)).toContain('not of the encoding UTF8');
 });
 
-test('observeToc hands the same bytes on and knows the contents before their end', async () => {
+test('observeArchive hands the same bytes on and knows the contents before their end', async () => {
   let known = false;
-  const observed = observeToc(chunks(good, 64));
+  const observed = observeArchive(chunks(good, 64));
   void observed.toc.then(() => (known = true));
   const seen: Uint8Array[] = [];
   let knownAt = -1;
@@ -173,13 +173,34 @@ test('observeToc hands the same bytes on and knows the contents before their end
   expect(toc.entryCount).toBe(4);
 });
 
-test('observeToc fails with the body, and body and contents agree', async () => {
-  const cut = observeToc(chunks(good.subarray(0, 100), 64));
+test('counts the rows that go by, wherever their pieces lie in memory', async () => {
+  const texts = Array.from(
+    { length: 3000 },
+    (_, index) => '\u000b\t'.repeat(index % 23) + 'x'.repeat(index % 7),
+  );
+  const bytes = archive({ entries: [table, data], blocks: [rows(2, texts)] });
+  for (const [size, shift] of [
+    [bytes.length, 0],
+    [bytes.length, 1],
+    [4096, 2],
+    [1001, 3],
+    [7, 1],
+  ] as const) {
+    const memory = Buffer.alloc(bytes.length + shift);
+    bytes.copy(memory, shift);
+    const observed = observeArchive(chunks(memory.subarray(shift), size));
+    await collect(observed.body);
+    expect((await observed.contents).data.get(2)?.rows).toBe(3000);
+  }
+});
+
+test('observeArchive fails with the body, and body and contents agree', async () => {
+  const cut = observeArchive(chunks(good.subarray(0, 100), 64));
   await expect(collect(cut.body)).rejects.toMatchObject({ code: 'source.archive-invalid' });
   await expect(cut.toc).rejects.toMatchObject({ code: 'source.archive-invalid' });
 
   const failure = new Error('pg_dump died');
-  const failing = observeToc(
+  const failing = observeArchive(
     (async function* () {
       yield good.subarray(0, 50);
       throw failure;
@@ -189,22 +210,23 @@ test('observeToc fails with the body, and body and contents agree', async () => 
   await expect(failing.toc).rejects.toBe(failure);
 });
 
-test('observeToc refuses an archive that ends within its data, between blocks too', async () => {
+test('observeArchive refuses an archive that ends within its data, between blocks too', async () => {
   const whole = archive({
     entries: [table, data, objects],
     blocks: [rows(2, ['1\tx']), largeObjects(3, [[4242, 'one']])],
   });
   const blocks = rows(2, ['1\tx']).length + largeObjects(3, [[4242, 'one']]).length;
   for (let cut = 1; cut <= blocks; cut += 1) {
-    const observed = observeToc(chunks(whole.subarray(0, whole.length - cut), 64));
+    const observed = observeArchive(chunks(whole.subarray(0, whole.length - cut), 64));
     await expect(collect(observed.body), `${cut} bytes cut away`).rejects.toMatchObject({
       code: 'source.archive-invalid',
     });
     await observed.toc;
+    await expect(observed.contents).rejects.toMatchObject({ code: 'source.archive-invalid' });
   }
 });
 
-test('observeToc that is given up closes what it reads from, begun or not', async () => {
+test('observeArchive that is given up closes what it reads from, begun or not', async () => {
   for (const begin of [true, false]) {
     let closed = 0;
     const source = {
@@ -216,7 +238,7 @@ test('observeToc that is given up closes what it reads from, begun or not', asyn
         },
       }),
     };
-    const observed = observeToc(source);
+    const observed = observeArchive(source);
     const iterator = observed.body[Symbol.asyncIterator]();
     if (begin) await iterator.next();
     await iterator.return?.();

@@ -80,7 +80,7 @@ const shape: z.ZodObject<Shape, z.core.$strict> = z.strictObject({
   }),
   fingerprint: z.enum(['counts', 'content', 'none']).default('counts').meta({
     description:
-      'What is kept to prove a restore: exact row counts of all tables, also a hash of their content (reads everything twice), or nothing.',
+      'What is kept to prove a restore: `counts`, the exact number of rows that pg_dump delivered of each table; `content`, also a hash of their content (reads every table a second time, on the server, and keeps it locked against TRUNCATE meanwhile); or `none`.',
     example: 'content',
   }),
   excludeTableData: z

@@ -1,24 +1,14 @@
-import {
-  isPgsiloError,
-  PgsiloError,
-  type Body,
-  type Job,
-  type Json,
-  type ReadContext,
-  type SourceItem,
-  type Unit,
-} from '@pgsilo/plugin';
+import type { Body, Job, Json, ReadContext, SourceItem, Unit } from '@pgsilo/plugin';
 import {
   findTool,
-  observeToc,
+  observeArchive,
+  ownTables,
+  prepareFingerprints,
   produce,
   readDatabaseSettings,
   refuseStandstill,
   showName,
-  takeFingerprint,
   type Fingerprint,
-  type ObservedArchive,
-  type Session,
   Attempt,
   lockTables,
   takeSnapshot,
@@ -71,11 +61,12 @@ async function* readDatabase(
   const snapshot = await takeSnapshot(session);
   const settings = await readDatabaseSettings(session);
   const withoutData = await tablesWithoutData(session, patterns);
-  if (kind !== 'none') {
-    await lockTables(session, lockTimeout).catch((error: unknown) => {
-      throw explainByteNames(error, database);
-    });
-  }
+  const explained = (error: unknown): never => {
+    throw explainByteNames(error, database);
+  };
+  if (kind === 'content') await lockTables(session, lockTimeout).catch(explained);
+  // The archive would name a table that no restore can find to count.
+  else if (kind === 'counts' && settings.encoding === 'SQL_ASCII') await ownTables(session).catch(explained);
 
   const connection = connectionForPrograms(setup, session.settings, database, attempt.applicationName);
   const args = [
@@ -90,7 +81,7 @@ async function* readDatabase(
     ...excludeArguments(withoutData),
     connection.argument,
   ];
-  const archive = observeToc(
+  const archive = observeArchive(
     produce(tool, args, {
       doing: `pg_dump of database ${showName(database)}`,
       env: connection.env,
@@ -98,22 +89,25 @@ async function* readDatabase(
       onStderr: (line) => context.log.warn(line, { unit: unit.name }),
     }),
   );
-  const counting = kind === 'none' ? undefined : countAlongside(session, archive, kind, context);
+  const take = kind === 'none' ? undefined : await prepareFingerprints(session, kind, context);
+  const taking = take?.(archive);
   yield {
     type: 'artifact',
     unit: unit.name,
     name: 'database.dump',
     format: 'pg-custom',
     body: attempt.watch(
-      counting ? refuseStandstill(archive.body, session, attempt.applicationName, context) : archive.body,
+      kind === 'content'
+        ? refuseStandstill(archive.body, session, attempt.applicationName, context)
+        : archive.body,
     ),
     ...size,
   };
   attempt.requireRead('database.dump');
   requireWithoutData(await archive.toc, withoutData);
 
-  const fingerprint = await counting;
-  if (fingerprint instanceof Error) throw fingerprint;
+  const fingerprint = await taking;
+  if (fingerprint instanceof Error) throw explainByteNames(fingerprint, database);
   yield jsonArtifact(unit, 'settings.json', settings);
   if (fingerprint) yield jsonArtifact(unit, 'fingerprint.json', fingerprint);
   // Proves that the session, and with it the snapshot, lived until here.
@@ -128,26 +122,6 @@ async function* readDatabase(
       about: { ...aboutOf(fingerprint), ...(patterns.length > 0 ? { excludeTableData: patterns } : {}) },
     },
   };
-}
-
-/**
- * Takes the fingerprint while the dump streams, as soon as it is known which tables it holds: they are in the server's cache then, and the snapshot is held for the shortest time.
- * Resolves with an error rather than rejecting, because nobody listens until the dump has ended.
- */
-async function countAlongside(
-  session: Session,
-  archive: ObservedArchive,
-  kind: 'counts' | 'content',
-  context: ReadContext,
-): Promise<Fingerprint | PgsiloError> {
-  try {
-    return await takeFingerprint(session, await archive.toc, kind, context);
-  } catch (thrown) {
-    const error = explainByteNames(thrown, session.database);
-    return isPgsiloError(error)
-      ? error
-      : new PgsiloError('internal', `the fingerprint failed: ${String(error)}`, { cause: error });
-  }
 }
 
 function jsonArtifact(unit: Unit, name: string, content: object): SourceItem {

@@ -50,7 +50,12 @@ test(
   { timeout: 120_000 },
   async () => {
     const { bin, held } = heldPgDump();
-    const setup = setupOf(server.url, { databases: ['queues'], bin, lockTimeout: '1h' });
+    const setup = setupOf(server.url, {
+      databases: ['queues'],
+      bin,
+      lockTimeout: '1h',
+      fingerprint: 'content',
+    });
     const reading = read(setup, jobOf(await plan(setup), 'queues'));
     reading.catch(() => undefined);
     await expect.poll(() => existsSync(held), { timeout: 60_000 }).toBe(true);

@@ -71,7 +71,7 @@ async function* readUnits(
   if (!alone) await requireLocks(session);
   const references = await crossReferences(session);
   const settings = await readDatabaseSettings(session);
-  if (kind !== 'none' || share) await lockTables(session, lockTimeout, alone);
+  if (kind === 'content' || share) await lockTables(session, lockTimeout, alone);
   if (share) await requireUntouched(session, alone ?? ownSchemas(schemas.keys(), others));
 
   const leftOut = await leftOutOf(session, alone ?? []);

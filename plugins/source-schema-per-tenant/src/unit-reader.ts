@@ -1,8 +1,6 @@
+import type { Body, PgsiloError, SourceItem, Unit, UnitFacts } from '@pgsilo/plugin';
 import {
-  isPgsiloError, PgsiloError, type Body, type SourceItem, type Unit, type UnitFacts,
-} from '@pgsilo/plugin'; // prettier-ignore
-import {
-  isData, observeToc, type DatabaseSettings, type Fingerprint, type ObservedArchive, type Toc,
+  isData, observeArchive, type DatabaseSettings, type Fingerprint, type TakeFingerprint,
 } from '@pgsilo/postgres'; // prettier-ignore
 import { aboutOf } from './about.ts';
 import type { ArchivePlace } from './groups.ts';
@@ -17,8 +15,6 @@ export interface PassFacts extends Pick<UnitFacts, 'snapshotAt' | 'server' | 'ls
   readonly leftOut: (schema: string) => readonly string[];
 }
 
-type Count = (toc: Toc) => Promise<Fingerprint>;
-
 /** An archive that went by, whose tables may still be being counted. */
 interface Counting {
   readonly unit: Unit;
@@ -27,7 +23,7 @@ interface Counting {
 
 /** Makes artifacts and facts of units out of the archives that come from the split. A unit's tables are counted while its archive and the next one go by. */
 export class UnitReader {
-  readonly #count: Count | undefined;
+  readonly #count: TakeFingerprint | undefined;
   readonly #facts: PassFacts;
   readonly #references: ReadonlyMap<string, readonly CrossReference[]>;
   #counting: Counting | undefined;
@@ -35,7 +31,7 @@ export class UnitReader {
   readonly #ofDatabase: Fingerprint[] = [];
 
   /** @param count undefined: no fingerprints are taken. */
-  constructor(count: Count | undefined, facts: PassFacts) {
+  constructor(count: TakeFingerprint | undefined, facts: PassFacts) {
     this.#count = count;
     this.#facts = facts;
     this.#references = Map.groupBy(facts.references, (reference) => reference.schema);
@@ -43,11 +39,11 @@ export class UnitReader {
 
   /** One archive: all of a tenant's unit, a part of the database's. */
   async *read({ unit, name, check, end }: ArchivePlace, body: Body): AsyncGenerator<SourceItem> {
-    const archive = observeToc(body, (entry) => {
+    const archive = observeArchive(body, (entry) => {
       check(entry);
       return isData(entry);
     });
-    const fingerprint = this.#count && countAlongside(archive, this.#count);
+    const fingerprint = this.#count?.(archive);
     yield { type: 'artifact', unit: unit.name, name, format: 'pg-custom', body: archive.body };
     await archive.toc;
     end();
@@ -80,17 +76,6 @@ export class UnitReader {
     const references = schema === undefined ? [] : (this.#references.get(schema) ?? []);
     const about = aboutOf(settings, fingerprint, references, schema === undefined ? [] : leftOut(schema));
     yield { type: 'facts', unit: unit.name, facts: { status: 'good', ...facts, about } };
-  }
-}
-
-/** Resolves with an error rather than rejecting, because nobody listens until later. */
-async function countAlongside(archive: ObservedArchive, count: Count): Promise<Fingerprint | PgsiloError> {
-  try {
-    return await count(await archive.toc);
-  } catch (error) {
-    return isPgsiloError(error)
-      ? error
-      : new PgsiloError('internal', `the fingerprint failed: ${String(error)}`, { cause: error });
   }
 }
 

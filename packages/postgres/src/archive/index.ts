@@ -1,5 +1,5 @@
 export type { DataCount } from './block-walker.ts';
-export { isData, observeToc, type ObservedArchive } from './observe-toc.ts';
+export { isData, observeArchive, type ObservedArchive } from './observe-archive.ts';
 export { readArchive, readToc, type ArchiveContents, type ReadArchiveOptions } from './read-archive.ts';
 export { largeObjectsOf, sequenceValue, type SequenceValue } from './sequence-set.ts';
 export {

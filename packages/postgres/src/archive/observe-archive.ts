@@ -1,7 +1,6 @@
 import type { Body } from '@pgsilo/plugin';
-import { BlockWalker } from './block-walker.ts';
 import { invalidArchive } from './invalid.ts';
-import { TocParser } from './toc-parser.ts';
+import { ArchiveReader, type ArchiveContents } from './read-archive.ts';
 import type { Toc, TocEntry } from './toc.ts';
 
 export interface ObservedArchive {
@@ -12,42 +11,39 @@ export interface ObservedArchive {
    * Nobody has to listen: a rejection that is not awaited is no unhandled one.
    */
   readonly toc: Promise<Toc>;
+  /** Resolves when the whole of it went by, and rejects as `toc` does. */
+  readonly contents: Promise<ArchiveContents>;
 }
 
 /**
- * Reads an archive's table of contents while its bytes pass through, and follows its blocks of data to the last: what runs pg_dump somewhere else (ssh, kubectl)
- * may lose the end of its output and still exit with 0. Rows are not looked at; blocks go by at gigabytes in a second.
+ * Reads an archive while its bytes pass through, to its last block: what runs pg_dump somewhere else (ssh, kubectl) may lose the end of its output and still exit with 0.
  * A body that is no whole archive throws `source.archive-invalid` out of `body` too, so that nothing stores it as one.
  * @param keep which entries to keep in memory; by default those that a fingerprint needs.
  */
-export function observeToc(body: Body, keep: (entry: TocEntry) => boolean = isData): ObservedArchive {
-  const { promise, resolve, reject } = Promise.withResolvers<Toc>();
-  promise.catch(() => undefined);
-  const parser = new TocParser({ keep });
+export function observeArchive(body: Body, keep: (entry: TocEntry) => boolean = isData): ObservedArchive {
+  const toc = Promise.withResolvers<Toc>();
+  const contents = Promise.withResolvers<ArchiveContents>();
+  const reject = (error: unknown): void => {
+    toc.reject(error);
+    contents.reject(error);
+  };
+  toc.promise.catch(() => undefined);
+  contents.promise.catch(() => undefined);
+  const reader = new ArchiveReader({ keep, onToc: toc.resolve });
 
   let started = false;
   async function* pass(): AsyncGenerator<Uint8Array> {
-    let walker: BlockWalker | undefined;
     try {
       for await (const chunk of body) {
-        if (walker) walker.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
-        else {
-          const rest = parser.push(chunk);
-          if (rest) {
-            walker = new BlockWalker(parser.intSize, parser.withData, () => false);
-            walker.push(rest);
-            resolve(parser.toc!);
-          }
-        }
+        reader.push(chunk);
         yield chunk;
       }
-      if (!walker) throw invalidArchive(`it is cut: it ends within ${parser.place}`);
-      walker.end();
+      contents.resolve(reader.end());
     } catch (error) {
       reject(error);
       throw error;
     } finally {
-      reject(invalidArchive(`reading stopped within ${parser.place}`));
+      reject(invalidArchive(`reading stopped within ${reader.place}`));
     }
   }
 
@@ -67,7 +63,7 @@ export function observeToc(body: Body, keep: (entry: TocEntry) => boolean = isDa
       return passing.return(undefined);
     },
   };
-  return { body: { [Symbol.asyncIterator]: () => iterator }, toc: promise };
+  return { body: { [Symbol.asyncIterator]: () => iterator }, toc: toc.promise, contents: contents.promise };
 }
 
 /** Entries that hold or set data: rows, sequences' values, large objects. */
