@@ -2,4 +2,4 @@ export { startPostgres } from './postgres/server.ts';
 export type { StartOptions, ThrowawayPostgres } from './postgres/server.ts';
 export { sharedPostgres } from './postgres/shared.ts';
 export type { FreshDatabase, SharedPostgres } from './postgres/shared.ts';
-export { findServerPrograms } from './postgres/programs.ts';
+export { findServerPrograms, serverUser } from './postgres/programs.ts';

@@ -21,13 +21,17 @@ export function createLocalSink(options: Options, setup: Pick<Setup, 'folder'>, 
   const tree = new Tree(resolve(setup.folder, options.path));
   const folders = new Folders(tree, options.fsync);
   const publisher = new Publisher(tree, folders, by);
+  /** Whether the umask leaves files as they are asked for; undefined: none was made yet. */
+  let exactModes: boolean | undefined;
 
   const sink: Sink = {
     async put(key, body, _hint, context) {
       throwIfAborted(context.signal);
       await folders.ensure(tree.writing);
-      if (await tree.look(key)) throw existsAlready(key);
-      await folders.mustBeWritable(dirname(tree.path(key)));
+      const isFolder = await folders.mustBeWritable(dirname(tree.path(key)));
+      // When the root is gone, the folder for unfinished objects is too, and the part cannot be created.
+      if (!isFolder) await tree.hadRoot();
+      else if (await tree.look(key, 'had')) throw existsAlready(key);
       const part = join(tree.writing, partName());
       try {
         const bytes = await write(part, body, context);
@@ -78,7 +82,8 @@ export function createLocalSink(options: Options, setup: Pick<Setup, 'folder'>, 
     for (let left = 10; ; left -= 1) {
       try {
         const file = await open(part, flags, 0o600);
-        await chmod(part, 0o600).catch(() => {});
+        exactModes ??= ((await file.stat()).mode & 0o777) === 0o600;
+        if (!exactModes) await chmod(part, 0o600).catch(() => {});
         return file;
       } catch (error) {
         if (left === 0 || !(error instanceof Error && 'code' in error && error.code === 'ENOENT')) {

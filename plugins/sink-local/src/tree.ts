@@ -6,6 +6,8 @@ import { attempt, codeOf, translate } from './errors.ts';
 
 /** Holds a character that no key has, so that no object can ever lie in it. */
 const writingFolder = '.pgsilo~writing';
+/** Milliseconds. */
+const lately = 1000;
 const segmentForm = /^[A-Za-z0-9\-_.=]+$/;
 
 /** Whether a name could be a piece of a key. What else lies in the folder, such as `lost+found`, is none of ours. */
@@ -20,6 +22,7 @@ export class Tree {
   readonly writing: string;
   #realRoot: string | undefined;
   #rootSeen: string | undefined;
+  #rootSeenAt = -Infinity;
 
   constructor(root: string) {
     this.root = root;
@@ -44,6 +47,7 @@ export class Tree {
       });
     }
     this.#rootSeen = found;
+    this.#rootSeenAt = found === undefined ? -Infinity : performance.now();
     return found !== undefined;
   }
 
@@ -68,15 +72,20 @@ export class Tree {
     }
   }
 
+  /** As {@link hasRoot}, but what was seen less than a second ago counts: for what would notice by itself, a moment later, that the root is gone. */
+  async hadRoot(): Promise<void> {
+    if (performance.now() - this.#rootSeenAt > lately) await this.hasRoot();
+  }
+
   /** Undefined when nothing is there. Throws `sink.corrupt` when what is there is no plain file, such as a link planted to lead elsewhere. */
-  async look(key: string): Promise<Stats | undefined> {
+  async look(key: string, root: 'has' | 'had' = 'has'): Promise<Stats | undefined> {
     const path = this.path(key);
     let found: Stats;
     try {
       found = await lstat(path);
     } catch (error) {
       if (!isAbsent(error)) throw translate(error, `look at ${path}`);
-      await this.hasRoot();
+      await (root === 'has' ? this.hasRoot() : this.hadRoot());
       return undefined;
     }
     if (found.isDirectory()) return undefined;

@@ -2,7 +2,7 @@ import type { CheckResult, Context, Plan } from '@pgsilo/plugin';
 import {
   checkServer, connectionForPrograms, describeTool, failed, findTool, openSession, plural, readAccessProblem, runTool, showName, takeSnapshot, type Session,
 } from '@pgsilo/postgres'; // prettier-ignore
-import { requireNoLargeObjects } from './large-objects.ts';
+import { countLargeObjects, requireLargeObjectsKnown } from './large-objects.ts';
 import { describeLocks, lockHeadroom, locksHint } from './locks.ts';
 import { planUnits } from './plan.ts';
 import { databaseOf, type SourceSetup } from './setup.ts';
@@ -37,7 +37,7 @@ export async function* checkSource(setup: SourceSetup, context: Context): AsyncG
     if (plan) yield* describePlan(plan);
     yield await checkAccess(session);
     yield await checkLocks(session);
-    yield await checkLargeObjects(setup, session);
+    yield await checkLargeObjects(setup, session, context);
   } finally {
     await session.close();
   }
@@ -121,13 +121,23 @@ async function checkLocks(session: Session): Promise<CheckResult> {
   return { name, status: 'ok', message };
 }
 
-async function checkLargeObjects(setup: SourceSetup, session: Session): Promise<CheckResult> {
+async function checkLargeObjects(
+  setup: SourceSetup,
+  session: Session,
+  context: Context,
+): Promise<CheckResult> {
   const name = 'large objects';
   try {
-    await requireNoLargeObjects(setup, session);
+    const objects = await countLargeObjects(session);
+    if (objects === 0) return { name, status: 'ok', message: 'there are none' };
+    const tool = await findTool('pg_dump', session.major, setup.programs, context.signal);
+    await requireLargeObjectsKnown(setup, session, tool);
+    const where =
+      setup.options.largeObjects === 'database'
+        ? 'a part of @database'
+        : 'each a part of the tenant whose schema its owner owns';
+    return { name, status: 'ok', message: `${plural(objects, 'large object')}, ${where}` };
   } catch (error) {
     return failed(name, error);
   }
-  const kept = setup.options.largeObjects === 'database';
-  return { name, status: 'ok', message: kept ? 'a part of @database, if there are any' : 'there are none' };
 }

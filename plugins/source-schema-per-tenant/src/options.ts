@@ -12,6 +12,12 @@ import {
 type Text = z.ZodString;
 type Texts = z.ZodArray<Text>;
 type RegistryShape = { database: z.ZodOptional<Text>; query: Text };
+type LargeObjects = z.ZodUnion<
+  [
+    z.ZodEnum<{ refuse: 'refuse'; database: 'database' }>,
+    z.ZodObject<{ by: z.ZodLiteral<'owner'> }, z.core.$strict>,
+  ]
+>;
 type Shape = ConnectionShape &
   ProgramsShape & {
     database: z.ZodOptional<Text>;
@@ -22,7 +28,7 @@ type Shape = ConnectionShape &
     shared: z.ZodOptional<Texts>;
     uncovered: z.ZodDefault<z.ZodEnum<{ warn: 'warn'; ignore: 'ignore' }>>;
     strategy: z.ZodDefault<z.ZodEnum<{ auto: 'auto'; 'one-pass': 'one-pass'; 'per-schema': 'per-schema' }>>;
-    largeObjects: z.ZodDefault<z.ZodEnum<{ refuse: 'refuse'; database: 'database' }>>;
+    largeObjects: z.ZodDefault<LargeObjects>;
     fingerprint: z.ZodDefault<z.ZodEnum<{ counts: 'counts'; content: 'content'; none: 'none' }>>;
     lockTimeout: z.ZodPrefault<z.ZodType<number, string>>;
   };
@@ -43,6 +49,15 @@ const registry: z.ZodObject<RegistryShape, z.core.$strict> = z.strictObject({
     example: 'SELECT schema_name AS schema, subdomain AS unit, plan FROM central.tenants WHERE active',
   }),
 });
+
+const largeObjects: LargeObjects = z.union([
+  z.enum(['refuse', 'database']),
+  z.strictObject({
+    by: z
+      .literal('owner')
+      .meta({ description: 'By what a large object is told to be a tenant’s.', example: 'owner' }),
+  }),
+]);
 
 const shape: z.ZodObject<Shape, z.core.$strict> = z.strictObject({
   ...connectionShape,
@@ -95,10 +110,10 @@ const shape: z.ZodObject<Shape, z.core.$strict> = z.strictObject({
       'How the schemas are read, all at one moment either way. `one-pass`: one pg_dump of the database, split on its way. `per-schema`: a pg_dump for each, several at a time, which pays for few large ones. `auto` takes the latter for up to 16 schemas of a gigabyte each on average; `pgsilo plan` says which and why.',
     example: 'per-schema',
   }),
-  largeObjects: z.enum(['refuse', 'database']).default('refuse').meta({
+  largeObjects: largeObjects.default('refuse').meta({
     description:
-      'Large objects belong to no schema. `refuse`: a database that has some is not backed up. `database`: they are a part of the unit `@database`, and no tenant is given any.',
-    example: 'database',
+      'Large objects belong to no schema. `refuse`: a database that has some is not backed up. `database`: they are a part of the unit `@database`, and no tenant is given any. `by: owner`: each is a part of the tenant whose schema its owner owns, where that role owns the schema of one tenant alone, else of `@database`; it takes pg_dump 17 or later.',
+    example: { by: 'owner' },
   }),
   fingerprint: z.enum(['counts', 'content', 'none']).default('counts').meta({
     description:
@@ -129,6 +144,12 @@ export const options: z.ZodObject<Shape, z.core.$strict> = shape.superRefine((va
       }
     }
   }
+  if (values.strategy === 'per-schema' && typeof values.largeObjects !== 'string')
+    context.addIssue({
+      code: 'custom',
+      message: 'large objects are told apart by owner in one pass alone: not with strategy: per-schema',
+      path: ['largeObjects'],
+    });
   for (const issue of programsIssues(values)) context.addIssue(issue);
 });
 

@@ -9,11 +9,13 @@ import {
 import {
   anyGlob, invalidPlan, openSession, readRegistry, refuseBadNames, showName, type Listed,
 } from '@pgsilo/postgres'; // prettier-ignore
+import { largeObjectWarnings } from './large-objects.ts';
 import { planJobs } from './plan-jobs.ts';
 import { planWarnings } from './plan-warnings.ts';
 import { crossReferences } from './references.ts';
 import { listSchemas, type Schema } from './schemas.ts';
 import { databaseOf, type SourceSetup } from './setup.ts';
+import { schemaOf } from './units.ts';
 
 /** All units that there are now: as one job, where one pass over the database serves them all, or as one each. */
 export async function planUnits(setup: SourceSetup, history: History, context: Context): Promise<Plan> {
@@ -38,8 +40,13 @@ export async function planUnits(setup: SourceSetup, history: History, context: C
       else units.push(unit);
     }
     const warnings = planWarnings(setup, listed, schemas, await crossReferences(session));
+    const owned = await largeObjectWarnings(
+      setup,
+      session,
+      units.map((unit) => schemaOf(unit)!),
+    );
     const { jobs, notes } = await planJobs(setup, session, units, history);
-    return { jobs, missing, warnings, notes };
+    return { jobs, missing, warnings: [...warnings, ...owned], notes };
   } finally {
     await session.close();
   }

@@ -5,7 +5,8 @@ import {
 import { dump } from './dump.ts';
 import { Groups } from './groups.ts';
 import { readDetails, type JobDetails } from './job-details.ts';
-import { requireNoLargeObjects } from './large-objects.ts';
+import { LargeObjectGroups } from './large-object-groups.ts';
+import { countLargeObjects, requireLargeObjectsKnown, schemaOwners } from './large-objects.ts';
 import { leftOutOf } from './left-out.ts';
 import { requireLocks } from './locks.ts';
 import { excludedSchemas } from './plan.ts';
@@ -63,11 +64,14 @@ async function* readUnits(
   const snapshot = share?.snapshot ?? (await takeSnapshot(session));
   const schemas = await listSchemas(session);
   const excluded = excludedSchemas(setup, schemas);
-  const alone = chosenAlone(job);
+  const byOwner = await largeObjectsByOwner(setup, session, job, details);
+  // Of chosen schemas alone pg_dump dumps no large objects.
+  const alone = byOwner ? undefined : chosenAlone(job);
   const others = unchosen(job, details);
   const groups = new Groups(job.units, schemas, new Set([...excluded, ...others]), alone !== undefined);
-  // Of chosen schemas alone pg_dump dumps no large objects, and locks few tables. Where others are read too, all are refused for the same reason.
-  if (!alone || share) await requireNoLargeObjects(setup, session);
+  // Where others are read too, all are refused for the same reason.
+  if (!alone || share) await requireLargeObjectsKnown(setup, session, tool);
+  // Of chosen schemas alone pg_dump locks few tables.
   if (!alone) await requireLocks(session);
   const references = await crossReferences(session);
   const settings = await readDatabaseSettings(session);
@@ -95,7 +99,11 @@ async function* readUnits(
   const owners = new EntryOwners(names, details.kind !== 'rest');
   const parts = splitArchive(archive, {
     groups: groups.names,
-    groupOf: (entry) => groups.groupOf(owners.ownerOf(entry), entry),
+    groupOf: (entry) => {
+      const group = byOwner?.groupOf(entry);
+      if (group === undefined) return groups.groupOf(owners.ownerOf(entry), entry);
+      return typeof group === 'string' ? group : undefined;
+    },
     scratch: () => context.scratch(),
   });
   const count = kind === 'none' ? undefined : await prepareFingerprints(session, kind, context);
@@ -106,7 +114,10 @@ async function* readUnits(
     references,
     leftOut: (schema) => leftOut(schema).objects,
   });
-  for await (const { group, body } of parts) yield* reader.read(groups.placeOf(group), body);
+  for await (const { group, body } of parts) {
+    const place = byOwner?.placeOf(group) ?? groups.placeOf(group);
+    yield* reader.read(place, body, byOwner?.has(place.unit));
+  }
   yield* reader.finish(groups.databaseUnit);
   // Proves that the session, and with it the snapshot, lived until here.
   await session.query('COMMIT');
@@ -117,6 +128,19 @@ function chosenAlone(job: Job): readonly string[] | undefined {
   if (job.units.some((unit) => unit.name === databaseUnitName) || job.units.length > mostNamed)
     return undefined;
   return job.units.map((unit) => schemaOf(unit)!);
+}
+
+/** Undefined: large objects are not told apart, or there are none. */
+async function largeObjectsByOwner(
+  setup: SourceSetup,
+  session: Session,
+  job: Job,
+  details: JobDetails,
+): Promise<LargeObjectGroups | undefined> {
+  if (typeof setup.options.largeObjects === 'string') return undefined;
+  if ((await countLargeObjects(session)) === 0) return undefined;
+  const { schemaOf: schemas } = await schemaOwners(session, details.tenants);
+  return new LargeObjectGroups(job.units, schemas);
 }
 
 /** Schemas that are units of the plan, and not of the job. */

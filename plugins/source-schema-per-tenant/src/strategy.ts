@@ -19,7 +19,7 @@ export async function chooseStrategy(
   schemas: readonly string[],
   bytes: () => Promise<ReadonlyMap<string, number>>,
 ): Promise<Strategy> {
-  const { strategy } = setup.options;
+  const { strategy, largeObjects } = setup.options;
   const count = plural(schemas.length, 'schema');
   const onePass = (why: string): Strategy => ({
     kind: 'one-pass',
@@ -31,6 +31,7 @@ export async function chooseStrategy(
   });
   if (strategy === 'one-pass') return onePass('strategy: one-pass');
   if (strategy === 'per-schema') return perSchema('strategy: per-schema');
+  if (typeof largeObjects !== 'string') return onePass('large objects are told apart there alone');
   if (schemas.length < 2) return onePass('there is nothing to do at the same time');
   if (schemas.length > few) return onePass(`more than ${few}, and each pg_dump reads the catalog of all`);
   const total = [...(await bytes()).values()].reduce((sum, each) => sum + each, 0);

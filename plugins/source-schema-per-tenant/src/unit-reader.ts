@@ -27,8 +27,8 @@ export class UnitReader {
   readonly #facts: PassFacts;
   readonly #references: ReadonlyMap<string, readonly CrossReference[]>;
   #counting: Counting | undefined;
-  /** Of the archives of the database's own unit, which has several. */
-  readonly #ofDatabase: Fingerprint[] = [];
+  /** Of units with several archives: what is known so far. */
+  readonly #several = new Map<Unit, Fingerprint[]>();
 
   /** @param count undefined: no fingerprints are taken. */
   constructor(count: TakeFingerprint | undefined, facts: PassFacts) {
@@ -37,8 +37,16 @@ export class UnitReader {
     this.#references = Map.groupBy(facts.references, (reference) => reference.schema);
   }
 
-  /** One archive: all of a tenant's unit, a part of the database's. */
-  async *read({ unit, name, check, end }: ArchivePlace, body: Body): AsyncGenerator<SourceItem> {
+  /**
+   * One archive.
+   * @param several whether the unit has more of them, as the database's always may
+   */
+  async *read(
+    { unit, name, check, end }: ArchivePlace,
+    body: Body,
+    several = false,
+  ): AsyncGenerator<SourceItem> {
+    if (several || schemaOf(unit) === undefined) this.#several.set(unit, this.#several.get(unit) ?? []);
     const archive = observeArchive(body, (entry) => {
       check(entry);
       return isData(entry);
@@ -54,9 +62,8 @@ export class UnitReader {
   /** What is left to say when the last archive has come. */
   async *finish(databaseUnit: Unit | undefined): AsyncGenerator<SourceItem> {
     yield* this.#endCounting();
-    if (!databaseUnit) return;
-    yield jsonArtifact(databaseUnit, 'settings.json', this.#facts.settings);
-    yield* this.#end(databaseUnit, this.#count && merged(this.#ofDatabase));
+    if (databaseUnit) yield jsonArtifact(databaseUnit, 'settings.json', this.#facts.settings);
+    for (const [unit, parts] of this.#several) yield* this.#end(unit, this.#count && merged(parts));
   }
 
   async *#endCounting(): AsyncGenerator<SourceItem> {
@@ -65,8 +72,9 @@ export class UnitReader {
     this.#counting = undefined;
     const fingerprint = await counting;
     if (fingerprint instanceof Error) throw fingerprint;
-    if (schemaOf(unit) !== undefined) yield* this.#end(unit, fingerprint);
-    else if (fingerprint) this.#ofDatabase.push(fingerprint);
+    const several = this.#several.get(unit);
+    if (!several) yield* this.#end(unit, fingerprint);
+    else if (fingerprint) several.push(fingerprint);
   }
 
   *#end(unit: Unit, fingerprint: Fingerprint | undefined): Generator<SourceItem> {

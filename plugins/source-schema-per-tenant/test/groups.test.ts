@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { TocEntry } from '@pgsilo/postgres';
 import { Groups } from '../src/groups.ts';
+import { LargeObjectGroups } from '../src/large-object-groups.ts';
 import type { Schema } from '../src/schemas.ts';
 import { databaseUnit } from '../src/units.ts';
 
@@ -60,4 +61,34 @@ test('of schemas that were asked for alone, an entry of another one is refused',
   expect(() => alone.groupOf('globex', entry('TABLE', { namespace: 'globex' }))).toThrow(
     /TABLE tag of schema globex is in the archive of other schemas, which alone were asked for/,
   );
+});
+
+test('large objects of a role go to the tenant whose schema it owns, and nowhere where that is not read', () => {
+  const owners = new Map([
+    ['acme role', 'acme'],
+    ['globex role', 'globex'],
+  ]);
+  const objects = new LargeObjectGroups(units, owners);
+  const batch = (dumpId: number, owner: string): TocEntry =>
+    entry('BLOB METADATA', { dumpId, owner, catalogOid: 500 + dumpId });
+  const about = (desc: string, dumpId: number): TocEntry => entry(desc, { dependencies: [dumpId] });
+  const ofAcme = objects.groupOf(batch(11, 'acme role')) as string;
+  expect(objects.placeOf(ofAcme)).toMatchObject({ unit: { name: 'acme' }, name: 'large-objects-511.dump' });
+  for (const desc of ['BLOBS', 'ACL', 'COMMENT', 'SECURITY LABEL'])
+    expect(objects.groupOf(about(desc, 11))).toBe(ofAcme);
+  expect(objects.groupOf(batch(12, 'globex role'))).toEqual({ nowhere: true });
+  expect(objects.groupOf(about('BLOBS', 12))).toEqual({ nowhere: true });
+  const ofNobody = objects.groupOf(batch(13, 'somebody')) as string;
+  expect(objects.placeOf(ofNobody)).toMatchObject({ unit: { name: '@database' } });
+  expect(objects.groupOf(about('ACL', 99))).toBe(undefined);
+  expect(objects.groupOf(entry('TABLE', { namespace: 'acme' }))).toBe(undefined);
+  expect(units.map((unit) => objects.has(unit))).toEqual([true, false, true]);
+  const { check } = objects.placeOf(ofAcme)!;
+  expect(() => check(entry('TABLE', { namespace: 'acme' }))).toThrow(/in an archive of large objects/);
+});
+
+test('large objects whose owner is not known are refused', () => {
+  const objects = new LargeObjectGroups(units, new Map());
+  expect(() => objects.groupOf(entry('BLOB', { dumpId: 7 }))).toThrow(/one by one \(entry 7\)/);
+  expect(() => objects.groupOf(entry('BLOBS', { tag: 'BLOBS' }))).toThrow(/are of no batch/);
 });

@@ -91,6 +91,10 @@ it('options that contradict each other are refused', () => {
       .join();
   expect(mistakes({})).toMatch(/exactly one of registry, match and schemas .* there is none/);
   expect(mistakes({ match: 'a', schemas: ['b'] })).toMatch(/there are match and schemas/);
+  expect(mistakes({ match: 'a', strategy: 'per-schema', largeObjects: { by: 'owner' } })).toMatch(
+    /told apart by owner in one pass alone/,
+  );
+  expect(mistakes({ match: 'a', largeObjects: { by: 'size' } })).not.toBe('');
   expect(mistakes({ match: 'a[' })).toMatch(/no \] closes/);
   expect(mistakes({ match: 'a', execPort: 5432 })).toMatch(/execPort means nothing without exec/);
 });
@@ -112,7 +116,7 @@ it('check tells of tools, units, locks, large objects and what the role cannot r
   const role = `humble_${process.pid}`;
   await sql(database.url, `CREATE ROLE ${role} LOGIN PASSWORD 'humble'`);
   try {
-    expect(await resultsOf(database.url)).toMatch(/^failed large objects: .* holds 1 large objects/m);
+    expect(await resultsOf(database.url)).toMatch(/^failed large objects: .* holds 1 large object,/m);
     const humble = database.url.replace(/\/\/[^@]*@/, `//${role}:humble@`);
     expect(await resultsOf(humble)).toMatch(/^failed access: .*(?:a\.b|central)/m);
   } finally {

@@ -209,7 +209,7 @@ describe('refusals', () => {
     );
     await expect(backUpAll(setupOf(database.url, { match: 'a' }))).rejects.toMatchObject({
       code: 'source.failed',
-      message: expect.stringMatching(/holds 1 large objects, which belong to no schema/),
+      message: expect.stringMatching(/holds 1 large object, which belong to no schema/),
     });
     const result = await backUpAll(setupOf(database.url, { match: 'a', largeObjects: 'database' }));
     expect(String(result.artifacts.get('a')!.get('schema.dump'))).not.toContain('secret of a tenant');

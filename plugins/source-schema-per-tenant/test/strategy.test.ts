@@ -53,6 +53,9 @@ describe('auto', () => {
     expect(await chosen({}, few, large)).toMatch(/^per-schema/);
     expect(await chosen({}, few, large - 1)).toMatch(/^one-pass: .*16 schemas.*they hold 17\.2 GB\.$/);
     expect(await chosen({}, few + 1)).toMatch(/^one-pass: .*more than 16, and each pg_dump/);
+    expect(await chosen({ largeObjects: { by: 'owner' } }, 3)).toMatch(
+      /^one-pass: .*large objects are told apart/,
+    );
     expect(await chosen({}, 1)).toMatch(/^one-pass: .*nothing to do at the same time/);
   });
 
