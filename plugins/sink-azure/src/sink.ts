@@ -9,15 +9,16 @@ import { upload } from './upload.ts';
 
 export async function createAzureSink(options: Options): Promise<Sink> {
   const store = await openStore(options);
+  const remove = createRemove(store);
   const sink: Sink = {
     put(key, body, hint, context) {
       const plan = planBlocks(options.blockSize, hint.estimatedBytes ?? 0, context.memory);
-      return upload(store.blob(key), key, body, plan, context);
+      return upload(store.blob(key), key, body, plan, store.tell(context));
     },
-    get: (key, range, context) => read(store, key, range, context),
-    stat: (key, context) => stat(store, key, context),
-    list: (prefix, context) => list(store, prefix, context),
-    remove: createRemove(store),
+    get: (key, range, context) => read(store, key, range, store.tell(context)),
+    stat: (key, context) => stat(store, key, store.tell(context)),
+    list: (prefix, context) => list(store, prefix, store.tell(context)),
+    remove: (keys, context) => remove(keys, store.tell(context)),
     place: () => Promise.resolve(`${store.service.url} ${options.container}/${store.prefix}`),
     check: (context) => check(sink, store, context),
     async close() {

@@ -2,8 +2,10 @@ import * as http from 'node:http';
 import * as https from 'node:https';
 import { BlobServiceClient, newPipeline } from '@azure/storage-blob';
 import type { BlockBlobClient, ContainerClient, RequestPolicyFactory } from '@azure/storage-blob';
+import type { Context } from '@pgsilo/plugin';
 import { loginOf } from './credentials.ts';
 import type { Options } from './options.ts';
+import { repeating } from './repeat.ts';
 
 /** The container, as what is shared by all calls of a sink. */
 export interface Store {
@@ -12,6 +14,8 @@ export interface Store {
   /** Empty, or ends in a slash. */
   readonly prefix: string;
   blob(key: string): BlockBlobClient;
+  /** Says whose repetitions are counted from now on; all contexts of a run count into the same. */
+  tell(context: Context): Context;
   close(): void;
 }
 
@@ -19,10 +23,13 @@ export async function openStore(options: Options): Promise<Store> {
   const { url, credential } = await loginOf(options);
   const settings = { keepAlive: true, maxSockets: 32 };
   const agent = url.startsWith('https:') ? new https.Agent(settings) : new http.Agent(settings);
-  // Single requests that can be repeated, for a few seconds in all.
-  const retryOptions = { maxTries: 3, retryDelayInMs: 400, maxRetryDelayInMs: 2000 };
-  const pipeline = newPipeline(credential, { retryOptions });
-  pipeline.factories.push(ownConnections(agent));
+  let retried = (): void => undefined;
+  // The SDK's own repetitions are off: see there.
+  const pipeline = newPipeline(credential, { retryOptions: { maxTries: 1 } });
+  pipeline.factories.push(
+    repeating(() => retried()),
+    ownConnections(agent),
+  );
   const service = new BlobServiceClient(url, pipeline);
   const container = service.getContainerClient(options.container);
   const prefix = options.prefix === '' ? '' : `${options.prefix.replace(/\/$/, '')}/`;
@@ -31,6 +38,10 @@ export async function openStore(options: Options): Promise<Store> {
     service,
     prefix,
     blob: (key) => container.getBlockBlobClient(prefix + key),
+    tell(context) {
+      retried = () => context.retried();
+      return context;
+    },
     close: () => agent.destroy(),
   };
 }

@@ -221,5 +221,46 @@ describe('a store that is out of order', () => {
     };
     expect(await codeOf(sink.stat(name, context))).toBe('sink.unreachable');
     expect(asked).toBe(3);
+    expect(context.retries, 'repetitions that the run counts').toBe(2);
+  });
+
+  it.each([
+    ['of a small object', 1000, isUpload],
+    ['of a block', 3 * mebibyte, isStage],
+    ['of the list of blocks', 3 * mebibyte, isCommit],
+  ] as const)('and well again: the request %s is repeated, and counted', async (_, bytes, meant) => {
+    let failed = 0;
+    meddler.decide = (request) => {
+      if (!meant(request) || failed === 2) return 'pass';
+      failed += 1;
+      return { status: 503, code: 'ServerBusy' };
+    };
+    const content = await collect(randomBody(bytes));
+    await sink.put(name, bodyOf(content), artifact, context);
+    meddler.decide = () => 'pass';
+    expect(Buffer.compare(await collect(sink.get(name, undefined, context)), content)).toBe(0);
+    expect(context.retries).toBe(2);
+  });
+
+  it('is not asked again for what another try would not change', async () => {
+    let asked = 0;
+    meddler.decide = () => {
+      asked += 1;
+      return { status: 403, code: 'AuthorizationFailure' };
+    };
+    expect(await codeOf(sink.stat(name, context))).toBe('sink.denied');
+    expect([asked, context.retries]).toEqual([1, 0]);
+  });
+
+  it('is not waited for after an abort', async () => {
+    const own = testContext({ memory: 8 * mebibyte });
+    meddler.decide = () => {
+      setTimeout(() => own.abort(), 20);
+      return { status: 503, code: 'ServerBusy' };
+    };
+    const began = performance.now();
+    expect(await codeOf(sink.stat(name, own))).toBe('aborted');
+    expect(performance.now() - began).toBeLessThan(300);
+    await own.dispose();
   });
 });
