@@ -97,6 +97,7 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
     jobs: options.jobs,
     owner: options.owner,
     step,
+    swap: (_live, work) => work(),
   };
   let restoration: Restoration;
   try {

@@ -49,6 +49,8 @@ export type ErrorCode =
   | 'restore.no-match'
   | 'restore.mismatch'
   | 'restore.failed'
+  | 'restore.safety-backup-failed'
+  | 'hook.failed'
   | 'scratch.full'
   | 'aborted'
   | 'internal';
@@ -249,6 +251,16 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorRow>> = {
     retryable: false,
     exit: 1,
     docs: 'A step of a restore failed. The live database was not changed; the message says what was left and how to remove it.',
+  },
+  'restore.safety-backup-failed': {
+    retryable: false,
+    exit: 3,
+    docs: 'What `--replace` would replace could not be backed up first, so the restore was not begun and the live one was not touched. When it is beyond reading, or the backups are not within reach, `--no-safety-backup` restores without it; the replaced one is kept under another name anyway, unless `--drop-old` is given.',
+  },
+  'hook.failed': {
+    retryable: false,
+    exit: 3,
+    docs: 'A command of `hooks:` could not be started, exited with another status than 0, was ended by a signal or took longer than its `timeout`. After a failed `before-…` hook nothing was done and nothing was touched; a failed `after-…` hook is reported, and makes the exit status 1, when the work itself was done.',
   },
   'scratch.full': {
     retryable: false,
