@@ -176,6 +176,7 @@ function restoreCommand(program: Command): void {
     .option('--roles-only', 'of a unit that holds a whole server: only its roles')
     .option('--replace', 'put it in the place of the live one, after it was compared')
     .option('--drop-old', 'with --replace: drop the old one instead of keeping it')
+    .option('--no-safety-backup', 'with --replace: do not back up first what is replaced')
     .option('--yes', 'with --replace: do not ask')
     .option('--no-owner', 'leave out owners and grants')
     .option('--jobs <n>', 'parallel restore workers', count)

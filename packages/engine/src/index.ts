@@ -4,6 +4,8 @@ export type { CatalogEntry, FindOptions, FoundBackup } from './catalog.ts';
 export { doctor } from './doctor.ts';
 export type { Diagnosis, DoctorOptions } from './doctor.ts';
 export type { JobProgress, RunEvent } from './events.ts';
+export { hookedWork } from './hooks.ts';
+export type { FailedHook, Hook, HookName, PipelineHooks } from './hooks.ts';
 export type { Manifest, ManifestArtifact } from './manifest.ts';
 export type { DamagedRecord } from './history.ts';
 export type { Pin } from './note-store.ts';
@@ -22,6 +24,8 @@ export type { PreparedRestore, RestoreEvent, RestoreOptions, RestoreReport } fro
 export { backup, exitOf } from './run.ts';
 export type { BackupOptions } from './run.ts';
 export type { Failure, RunReport, RunUnit } from './run-records.ts';
+export { isSafetyBackup } from './safety-label.ts';
+export type { SafetyBackup } from './safety-backup.ts';
 export type { Reason } from './retention/decide.ts';
 export type { Keeping, LabelRule, Retention, Span } from './retention/policy.ts';
 export type { Selection } from './select-units.ts';

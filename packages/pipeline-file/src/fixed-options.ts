@@ -1,14 +1,15 @@
 import { duration, size } from '@pgsilo/plugin';
 import { z } from 'zod';
+import { hooksOption } from './hook-options.ts';
 import { isTimezone, retentionOption } from './retention-options.ts';
 import { periods } from './retention.ts';
 import type { Period } from './retention.ts';
 
 /** Options of pipeline files that other versions have: no guess is made at what was meant. */
-export const unsupported: ReadonlySet<string> = new Set(['hooks', 'checks', 'objectives']);
+export const unsupported: ReadonlySet<string> = new Set(['checks', 'objectives']);
 
 /** Names that no plugin may give to an option of its own: beside its options they would mean something else. */
-export const reserved: ReadonlySet<string> = new Set([...unsupported, 'retention', 'prune']);
+export const reserved: ReadonlySet<string> = new Set([...unsupported, 'hooks', 'retention', 'prune']);
 
 /** The keys of a sink, transform or source that are not the plugin's. */
 export const fixedKeys = {
@@ -129,6 +130,7 @@ type FixedShape = {
   scratch: z.ZodType<string | undefined>;
   timezone: z.ZodType<string | undefined>;
   labels: z.ZodType<Record<string, string>>;
+  hooks: z.ZodOptional<typeof hooksOption>;
 };
 
 /** What every pipeline file may hold. The options of plugins are checked apart. */
@@ -173,6 +175,7 @@ export const fixedOptions: z.ZodObject<FixedShape, z.core.$strict> = z.strictObj
     )
     .default({})
     .meta({ description: 'Added to the labels of every unit', example: { environment: 'production' } }),
+  hooks: hooksOption.optional(),
 });
 
 export type FixedOptions = z.output<typeof fixedOptions>;

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { PluginKind, SinkDefinition } from '@pgsilo/plugin';
-import { checkAccept, checkPrune, checkSinkNames, warn } from './cross-checks.ts';
+import { checkAccept, checkHooks, checkPrune, checkSinkNames, warn } from './cross-checks.ts';
 import { Inheritance } from './extends.ts';
 import { Findings } from './findings.ts';
 import type { FixedOptions } from './fixed-options.ts';
@@ -43,6 +43,7 @@ export async function loadPipeline(file: string, options: LoadOptions): Promise<
   if (fixed) {
     checkPrune(root, fixed, findings);
     checkAccept(root, fixed, findings);
+    checkHooks(root, fixed, options.env ?? process.env, findings);
   }
 
   if (!findings.empty || !fixed) throw failure(findings);
@@ -104,7 +105,7 @@ function configuredSink(
 function fixedResults(
   fixed: FixedOptions,
   folder: string,
-): Pick<Pipeline, 'name' | 'limits' | 'labels' | 'timezone' | 'scratch' | 'prune'> {
+): Pick<Pipeline, 'name' | 'limits' | 'labels' | 'timezone' | 'scratch' | 'prune' | 'hooks'> {
   const { jobs, jobTimeout, ...limits } = fixed.limits;
   return {
     name: fixed.pipeline,
@@ -117,5 +118,6 @@ function fixedResults(
     },
     prune: fixed.prune,
     labels: fixed.labels,
+    ...(fixed.hooks ? { hooks: fixed.hooks } : {}),
   };
 }

@@ -25,6 +25,8 @@ export interface RestoreOptions {
   readonly rolesOnly?: boolean;
   readonly replace?: boolean;
   readonly dropOld?: boolean;
+  /** False with --no-safety-backup. */
+  readonly safetyBackup: boolean;
   readonly yes?: boolean;
   /** False with --no-owner. */
   readonly owner: boolean;
@@ -70,6 +72,7 @@ export async function restore(
         ...(options.rolesOnly ? { rolesOnly: true } : {}),
         replace,
         dropOld: options.dropOld ?? false,
+        safetyBackup: options.safetyBackup,
         jobs: options.jobs ?? Math.min(mostJobs, availableParallelism()),
         owner: options.owner,
         signal: invocation.signal,
@@ -85,7 +88,7 @@ export async function restore(
       watch.end();
       if (invocation.json) await invocation.out.json(restoreDocument(report, prepared));
       else await invocation.out.write(restoreText(report, invocation));
-      return 0;
+      return report.failedHooks.length > 0 ? 1 : 0;
     } finally {
       watch.end();
       await prepared?.close();
@@ -103,6 +106,8 @@ function refuseContradictions(options: RestoreOptions): void {
     refuse(`${chosen.map((name) => `--${name}`).join(' and ')} exclude each other`, 'Give one of them.');
   }
   if (options.dropOld && !options.replace) refuse('--drop-old is given without --replace', 'Add --replace.');
+  if (!options.safetyBackup && !options.replace)
+    refuse('--no-safety-backup is given without --replace', 'Nothing that is live is touched: leave it out.');
   if (options.replace && options.to !== undefined) {
     refuse('--replace and --to exclude each other', '--replace takes the name of the live one.');
   }
