@@ -92,7 +92,7 @@ describe('hooks', { timeout: 120_000 }, () => {
       PGDATABASE: 'acme_db',
     };
     const ended = await pgsilo(['restore', file, 'acme', '--replace', '--yes', '--json'], { ...at, env });
-    expect(ended.exit, ended.all).toBe(0);
+    expect(ended).toMatchObject({ exit: 0 });
     expect(ended.json()['failedHooks']).toEqual([]);
     expect(told()).toEqual([
       'before-restore vigia acme acme_db - -',
@@ -113,7 +113,7 @@ describe('hooks', { timeout: 120_000 }, () => {
     const live = await contentOf(server, 'acme_db');
     pipeline({ ...all, 'before-swap': [tells, { run: ['sh', '-c', 'exit 3'] }] });
     const ended = await replace('--no-safety-backup');
-    expect(ended.exit, ended.all).toBe(3);
+    expect(ended).toMatchObject({ exit: 3 });
     expect(ended.json()['error']).toMatchObject({
       code: 'hook.failed',
       message: expect.stringContaining('before-swap hook "sh" exited with 3'),
@@ -130,7 +130,7 @@ describe('hooks', { timeout: 120_000 }, () => {
   it('after the swap that fail make the exit status 1; the restored one is in its place', async () => {
     pipeline({ 'after-swap': [{ run: ['no-such-program-4711'] }] });
     const ended = await replace('--no-safety-backup');
-    expect(ended.exit, ended.all).toBe(1);
+    expect(ended).toMatchObject({ exit: 1 });
     expect(ended.json()['failedHooks']).toMatchObject([
       { hook: 'after-swap', error: { code: 'hook.failed' } },
     ]);
@@ -140,7 +140,7 @@ describe('hooks', { timeout: 120_000 }, () => {
   it('before a restore that hang are ended, and nothing is begun', async () => {
     pipeline({ 'before-restore': [{ run: ['sleep', '60'], timeout: '500ms' }], 'before-backup': [tells] });
     const ended = await replace();
-    expect(ended.exit, ended.all).toBe(3);
+    expect(ended).toMatchObject({ exit: 3 });
     expect(ended.json()['error'].message).toContain('took longer than 0.5 s');
     expect(told()).toEqual([]);
     expect(await server.databases()).toEqual(names);
@@ -151,7 +151,7 @@ describe('hooks', { timeout: 120_000 }, () => {
     const before = filesIn(store);
     pipeline({ 'before-backup': [{ run: ['false'] }, tells], 'after-backup': [tells] });
     const ended = await pgsilo(['backup', 'vigia.yaml', '--json'], at);
-    expect(ended.exit, ended.all).toBe(3);
+    expect(ended).toMatchObject({ exit: 3 });
     expect(ended.json()['runs'][0]).toMatchObject({ exit: 3, error: { code: 'hook.failed' } });
     expect(filesIn(store)).toEqual(before);
     expect(told()).toEqual(['after-backup vigia - - failed -']);
@@ -164,7 +164,7 @@ describe('hooks', { timeout: 120_000 }, () => {
     };
     pipeline({ 'after-backup': [prints, tells] });
     const ended = await pgsilo(['backup', 'vigia.yaml', '--json'], at);
-    expect(ended.exit, ended.all).toBe(1);
+    expect(ended).toMatchObject({ exit: 1 });
     const { report } = ended.json()['runs'][0];
     expect(report).toMatchObject({
       status: 'partial',

@@ -22,7 +22,7 @@ it('docs/json.md shows what the commands print', { timeout: 120_000 }, async () 
       { name: 'globex', status: 'missing' },
     ],
     source: { check: 'warning' },
-    more: { transforms: [{ use: 'zstd' }] },
+    more: { transforms: [{ use: 'zstd' }], hooks: { 'after-backup': [{ run: ['false'] }] } },
   });
   const wrong = join(folder, 'wrong.yaml');
   await writeFile(wrong, (await readFile(file, 'utf8')).replace('"local"', '"lokal"'));
@@ -32,6 +32,10 @@ it('docs/json.md shows what the commands print', { timeout: 120_000 }, async () 
   await writeFile(kept, JSON.stringify({ ...described, retention: { last: 1 } }));
   described.sinks.push({ use: 'local', name: 'off-site', path: 'off-site' });
   await writeFile(two, JSON.stringify(described));
+  const live = join(folder, 'live.yaml');
+  const { source } = described as { sinks: object[]; source?: object };
+  const replaced = { ...described, source: { ...source, live: ['acme'] } };
+  await writeFile(live, JSON.stringify({ ...replaced, hooks: { 'after-restore': [{ run: ['false'] }] } }));
   const sealed = join(folder, 'sealed.yaml');
   const ops = join(import.meta.dirname, 'fixtures', 'ops.asc');
   const gpg = { use: 'gpg', perUnit: true, keyring: { path: 'keys' }, wrapFor: [ops] };
@@ -66,7 +70,8 @@ it('docs/json.md shows what the commands print', { timeout: 120_000 }, async () 
     await json('copy', two, '--from', 'local', '--to', 'off-site'),
     ...(await ofKeys()),
     await json('verify', file, '--level', 'decode'),
-    await json('restore', file, 'acme'),
+    await json('restore', live, 'acme', '--replace', '--yes'),
+    await json('restore', file, '--all', '--to-server', 'host=new.internal'),
     await json('plugins'),
     await json('plugins', 'local'),
   ];

@@ -23,6 +23,7 @@ export type {
   SourceDefinition,
   TransformDefinition,
 } from './plugin.ts';
+export type { Recovery, RecoveryUnit } from './recovery.ts';
 export type { Restoration, RestoreOutcome, RestoreRequest } from './restore.ts';
 export { isSecret, redact, Secret } from './secret.ts';
 export type {

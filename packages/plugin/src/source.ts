@@ -1,5 +1,6 @@
 import type { Body, CheckResult, Context, Json, JsonObject } from './context.ts';
 import type { PgsiloError } from './errors.ts';
+import type { Recovery } from './recovery.ts';
 import type { Restoration, RestoreRequest } from './restore.ts';
 
 /**
@@ -42,6 +43,12 @@ export interface Source {
 
   /** Compares a database that is there with the fingerprint of a backup. */
   compare?(target: CompareTarget, backup: BackupView, context: Context): Promise<Comparison>;
+
+  /**
+   * How everything is restored into another server. Opens nothing. Without this method the engine refuses to, and units are restored one by one.
+   * @param server connection string; secret.
+   */
+  recovery?(server: string, context: Context): Recovery;
 
   /** Takes the lock of this name, or says who holds it. Without this method the engine uses a lock file on this machine. */
   lock?(name: string, holder: string, context: Context): Promise<LockAttempt>;

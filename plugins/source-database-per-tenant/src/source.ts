@@ -6,6 +6,7 @@ import { inspectBackup } from './inspect.ts';
 import type { Options } from './options.ts';
 import { planUnits } from './plan.ts';
 import { readJob } from './read.ts';
+import { recoverAll } from './recovery.ts';
 import { prepareRestore } from './restore.ts';
 
 /** The source; opens nothing before it is asked to. */
@@ -20,6 +21,7 @@ export function createSource(options: Options, given: Setup): Source {
     check: (context) => checkSource(setup, context),
     inspect: (backup, context) => inspectBackup(backup, context),
     compare: (target, backup, context) => compareDatabase(setup, target, backup, context),
+    recovery: (server, context) => recoverAll(setup, server, context),
     lock: (name, holder, context) => takeLock(setup.settings, name, holder, context),
     close: async () => {
       await Promise.all([...attempts].map((attempt) => attempt.abandon()));

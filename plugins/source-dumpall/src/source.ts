@@ -3,7 +3,7 @@ import { createSetup, takeLock, type Attempt } from '@pgsilo/postgres';
 import { checkSource } from './check.ts';
 import { inspectCluster } from './inspect.ts';
 import type { Options } from './options.ts';
-import { planCluster } from './plan.ts';
+import { clusterUnit, planCluster } from './plan.ts';
 import { readCluster } from './read.ts';
 import { prepareRestore } from './restore.ts';
 
@@ -18,6 +18,7 @@ export function createSource(options: Options, given: Setup): Source {
     restore: (request: RestoreRequest, context: Context) => prepareRestore(setup, request, context),
     check: (context) => checkSource(setup, context),
     inspect: (backup, context) => inspectCluster(backup, context),
+    recovery: () => ({ first: [{ unit: clusterUnit.name }], others: async () => [] }),
     lock: (name, holder, context) => takeLock(setup.settings, name, holder, context),
     close: async () => {
       await Promise.all([...attempts].map((attempt) => attempt.abandon()));

@@ -14,6 +14,7 @@ import { printable, printableText } from '../terminal/printable.ts';
 import { indented } from '../terminal/wrap.ts';
 
 export interface RestoreOptions {
+  readonly all?: boolean;
   readonly backup?: string;
   readonly before?: string;
   readonly at?: string;
@@ -35,8 +36,30 @@ export interface RestoreOptions {
 
 const mostJobs = 4;
 
-/** `pgsilo restore`: shows what will be done, asks where something live is replaced, does it. */
-export async function restore(
+/** `pgsilo restore`: one unit, or with `--all` everything. */
+export async function restoreFile(
+  invocation: Invocation,
+  file: string,
+  unit: string | undefined,
+  options: RestoreOptions,
+): Promise<number> {
+  const refuse = (message: string, hint: string): never => {
+    throw new PgsiloError('usage.invalid', message, { hint });
+  };
+  if (unit !== undefined)
+    return options.all
+      ? refuse('--all is given with a unit', 'Leave out one of them.')
+      : restore(invocation, file, unit, options);
+  if (!options.all)
+    refuse(
+      'no unit is named',
+      '`pgsilo list FILE` shows them; --all restores everything into another server.',
+    );
+  return (await import('./restore-all.ts')).restoreEverything(invocation, file, options);
+}
+
+/** Shows what will be done, asks where something live is replaced, does it. */
+async function restore(
   invocation: Invocation,
   file: string,
   unit: string,
