@@ -25,6 +25,8 @@ describe('a restore --replace that is killed', () => {
     'acme',
     '--replace',
     '--yes',
+    // It is killed in the restore itself.
+    '--no-safety-backup',
     ...more,
   ];
 

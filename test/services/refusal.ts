@@ -106,6 +106,7 @@ export class Refusal implements AsyncDisposable {
       ...to,
       replace: false,
       dropOld: false,
+      safetyBackup: false,
       jobs: 1,
       owner: true,
       signal,

@@ -1,3 +1,4 @@
+import type { FailedHook } from '@pgsilo/engine';
 import { errorCodes, redact } from '@pgsilo/plugin';
 import type { ErrorCode, PgsiloError } from '@pgsilo/plugin';
 import { printableText } from './terminal/printable.ts';
@@ -14,6 +15,11 @@ export interface ShownError {
 export function errorDocument(error: ShownError): { code: ErrorCode; message: string; hint?: string } {
   const hint = error.hint === undefined ? {} : { hint: redact(error.hint) };
   return { code: error.code, message: redact(error.message), ...hint };
+}
+
+/** A hook that failed, for `--json`. */
+export function failedHookDocument({ hook, error }: FailedHook): object {
+  return { hook, error: errorDocument(error) };
 }
 
 /** An error for people: what happened, what to do next, and its code. */

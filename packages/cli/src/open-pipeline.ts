@@ -53,7 +53,11 @@ export async function usePipeline<Result>(
 
 const mostJobs = 4;
 
-async function makePipeline(read: PipelineFile, made: MadePlugins, { log }: Invocation): Promise<Pipeline> {
+async function makePipeline(
+  read: PipelineFile,
+  made: MadePlugins,
+  { log, env }: Invocation,
+): Promise<Pipeline> {
   const { definition, use } = read.source;
   const source = await makeOne('source', read.source, made);
   const transforms: PipelineTransform[] = [];
@@ -88,6 +92,7 @@ async function makePipeline(read: PipelineFile, made: MadePlugins, { log }: Invo
     openTransform: (name) => made.transform(name),
     sinks,
     limits: { ...read.limits, jobs: read.limits.jobs ?? Math.min(mostJobs, availableParallelism()) },
+    ...(read.hooks ? { hooks: { commands: read.hooks, folder: read.folder, env } } : {}),
     labels: read.labels,
     scratch: read.scratch ?? tmpdir(),
     scratchServer: read.scratchServer,

@@ -186,7 +186,12 @@ function drillCommand(program: Command): void {
 }
 
 function restoreCommand(program: Command): void {
-  command(program, 'restore <file> <unit>', 'restore a unit into a new database, or in place of the live one')
+  command(
+    program,
+    'restore <file> [unit]',
+    'restore a unit into a new database, in place of the live one, or everything into another server',
+  )
+    .option('--all', 'everything, into the server of --to-server; call it again to go on')
     .option('--backup <id>', 'this backup; the newest otherwise')
     .option('--before <time>', 'the newest backup not after this time')
     .option('--at <time>', 'the state at this very moment; needs write-ahead log')
@@ -198,6 +203,7 @@ function restoreCommand(program: Command): void {
     .option('--roles-only', 'of a unit that holds a whole server: only its roles')
     .option('--replace', 'put it in the place of the live one, after it was compared')
     .option('--drop-old', 'with --replace: drop the old one instead of keeping it')
+    .option('--no-safety-backup', 'with --replace: do not back up first what is replaced')
     .option('--yes', 'with --replace: do not ask')
     .option('--no-owner', 'leave out owners and grants')
     .option('--jobs <n>', 'parallel restore workers', count)
@@ -208,12 +214,13 @@ function restoreCommand(program: Command): void {
         'pgsilo restore vigia.yaml acme --before 2026-11-20T18:00:00Z --table public.orders',
         'pgsilo restore vigia.yaml acme --replace',
         'pgsilo restore vigia.yaml @globals --to-server env:NEW_SERVER_URL',
+        'pgsilo restore vigia.yaml --all --to-server env:NEW_SERVER_URL',
         'pgsilo restore server.yaml @cluster --database nostromo --to nostromo_copy',
       ),
     )
     .action(
-      act(async (i, file: string, unit: string, o: RestoreOptions) =>
-        (await import('./commands/restore.ts')).restore(i, file, unit, o),
+      act(async (i, file: string, unit: string | undefined, o: RestoreOptions) =>
+        (await import('./commands/restore.ts')).restoreFile(i, file, unit, o),
       ),
     );
 }

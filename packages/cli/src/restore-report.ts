@@ -1,5 +1,6 @@
 import type { PreparedRestore, RestoreReport } from '@pgsilo/engine';
 import { redact } from '@pgsilo/plugin';
+import { failedHookDocument } from './error-text.ts';
 import type { Invocation } from './invocation.ts';
 import { formatDuration } from './terminal/format.ts';
 import { printable, printableText } from './terminal/printable.ts';
@@ -12,13 +13,14 @@ export function restoreDocument(report: RestoreReport, { plan, entry }: Prepared
     snapshotAt: entry.manifest.snapshotAt,
     plan: plan.map(redact),
     warnings: report.warnings.map(redact),
+    failedHooks: report.failedHooks.map(failedHookDocument),
     next: report.next.map(redact),
   };
 }
 
 /** A restore for people: where it is, what proves it, how long each step took, what to do next. */
 export function restoreText(report: RestoreReport, { style, quiet, progress, out }: Invocation): string {
-  const { unit, target, kept, compared, steps, warnings, next, seconds } = report;
+  const { unit, target, kept, safetyBackup, compared, steps, warnings, next, seconds } = report;
   const safe = (text: string): string => printableText(redact(text)).replaceAll('\n', '\n           ');
   const line = (label: string, text: string): string => `  ${style.dim(label.padEnd(9))} ${text}\n`;
   const widest = Math.max(...steps.map(({ name }) => name.length), 0);
@@ -27,6 +29,14 @@ export function restoreText(report: RestoreReport, { style, quiet, progress, out
     line('is now', printable(target)),
     line('compared', safe(compared)),
     ...(kept === undefined ? [] : [line('kept', `${printable(kept)} is what was live before`)]),
+    ...(safetyBackup === undefined
+      ? []
+      : [
+          line(
+            'saved',
+            `${safetyBackup.backup} is the backup of it, in ${safetyBackup.sinks.map(printable).join(', ')}`,
+          ),
+        ]),
   ];
   // Those who watched saw each step with its time; the others get them here.
   if (!quiet && progress !== 'live') {
@@ -35,7 +45,8 @@ export function restoreText(report: RestoreReport, { style, quiet, progress, out
       parts.push(line(index === 0 ? 'steps' : '', `${name}  ${formatDuration(step.seconds * 1000)}`));
     }
   }
-  for (const text of warnings) {
+  const unwell = report.failedHooks.map(({ error }) => `it is restored, but ${error.message}`);
+  for (const text of [...warnings, ...unwell]) {
     const told = indented(printableText(redact(text)), 12, out.width);
     parts.push(`  ${style.yellow('warning'.padEnd(9))} ${told}\n`);
   }

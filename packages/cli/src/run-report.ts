@@ -1,6 +1,6 @@
 import type { RunReport, RunUnit } from '@pgsilo/engine';
 import { redact } from '@pgsilo/plugin';
-import { errorDocument, errorCell } from './error-text.ts';
+import { errorDocument, errorCell, failedHookDocument } from './error-text.ts';
 import type { Invocation } from './invocation.ts';
 import { formatBytes, formatCount, formatDuration } from './terminal/format.ts';
 import { printable, printableText } from './terminal/printable.ts';
@@ -19,6 +19,7 @@ export function runDocument(report: RunReport): object {
       })),
     })),
     warnings: report.warnings.map(redact),
+    ...(report.failedHooks ? { failedHooks: report.failedHooks.map(failedHookDocument) } : {}),
     ...(report.error ? { error: errorDocument(report.error) } : {}),
   };
 }
@@ -57,6 +58,8 @@ export function runText(report: RunReport, shown: ReadonlySet<string>, { style, 
   for (const warning of report.warnings.filter((text) => !shown.has(text))) {
     parts.push(`${style.yellow('warning')}  ${printableText(redact(warning))}\n`);
   }
+  for (const { error } of report.failedHooks ?? [])
+    parts.push(`${style.red('hook')}     ${errorCell(error)}\n`);
   if (report.error) parts.push(`${style.red('stopped')}  ${errorCell(report.error)}\n`);
   const bytes = (of: 'bytes' | 'storedBytes'): string =>
     formatBytes(report.units.reduce((total, unit) => total + unit[of], 0));

@@ -22,7 +22,7 @@ it('docs/json.md shows what the commands print', { timeout: 300_000 }, async () 
       { name: 'globex', status: 'missing' },
     ],
     source: { check: 'warning' },
-    more: { transforms: [{ use: 'zstd' }] },
+    more: { transforms: [{ use: 'zstd' }], hooks: { 'after-backup': [{ run: ['false'] }] } },
   });
   const wrong = join(folder, 'wrong.yaml');
   await writeFile(wrong, (await readFile(file, 'utf8')).replace('"local"', '"lokal"'));
@@ -35,6 +35,10 @@ it('docs/json.md shows what the commands print', { timeout: 300_000 }, async () 
   await writeFile(proving, JSON.stringify({ ...described, checks, objectives: { rto: '4h', rpo: '1d' } }));
   described.sinks.push({ use: 'local', name: 'off-site', path: 'off-site' });
   await writeFile(two, JSON.stringify(described));
+  const live = join(folder, 'live.yaml');
+  const { source } = described as { sinks: object[]; source?: object };
+  const replaced = { ...described, source: { ...source, live: ['acme'] } };
+  await writeFile(live, JSON.stringify({ ...replaced, hooks: { 'after-restore': [{ run: ['false'] }] } }));
   const sealed = join(folder, 'sealed.yaml');
   const ops = join(import.meta.dirname, 'fixtures', 'ops.asc');
   const gpg = { use: 'gpg', perUnit: true, keyring: { path: 'keys' }, wrapFor: [ops] };
@@ -71,7 +75,8 @@ it('docs/json.md shows what the commands print', { timeout: 300_000 }, async () 
     await json('verify', file, '--level', 'decode'),
     await json('verify', proving, '--level', 'restore'),
     await json('drill', proving),
-    await json('restore', file, 'acme'),
+    await json('restore', live, 'acme', '--replace', '--yes'),
+    await json('restore', file, '--all', '--to-server', 'host=new.internal'),
     await json('plugins'),
     await json('plugins', 'local'),
   ];

@@ -7,6 +7,7 @@ import { getDocument, listObjects } from './objects.ts';
 import { readNotes } from './note-store.ts';
 import type { KeysDestroyed, Notes, Pin, Proved } from './note-store.ts';
 import type { Pipeline, PipelineSink } from './pipeline.ts';
+import { isSafetyBackup } from './safety-label.ts';
 import { openSession, withSession } from './session.ts';
 import type { EngineSession } from './session.ts';
 
@@ -29,7 +30,11 @@ export interface CatalogEntry {
   readonly proved?: Proved;
 }
 
-export type FoundBackup = CatalogEntry & { readonly manifest: Manifest };
+export type FoundBackup = CatalogEntry & {
+  readonly manifest: Manifest;
+  /** Newer ones that hold what a restore replaced, and are therefore taken by their id only; newest first. */
+  readonly passedOver: readonly string[];
+};
 
 /** Where one backup lies. */
 export interface Place {
@@ -178,7 +183,7 @@ export interface FindOptions {
 }
 
 /**
- * The backup that is asked for, by default the newest good one. Throws `catalog.not-found`.
+ * The backup that is asked for, by default the newest good one that is no safety backup. Throws `catalog.not-found`.
  * A manifest that cannot be read is never passed over in silence: an older backup than the person expects would be restored.
  */
 export async function findBackup(
@@ -192,14 +197,17 @@ export async function findBackup(
     const candidates =
       options.backup === undefined ? places : places.filter(({ backup }) => backup === options.backup);
     const notes = await readNotes(session, sinks, unit);
+    const passedOver: string[] = [];
     for (const place of candidates) {
       const entry = await readEntry(session, place, sinks, notes);
       const { manifest } = entry;
       if (!manifest) throw unreadable(pipeline.name, unit, entry);
       if (options.backup === undefined && manifest.status !== 'good') continue;
       if (options.before && new Date(manifest.snapshotAt) > options.before) continue;
-      return { ...entry, manifest };
+      if (options.backup === undefined && isSafetyBackup(manifest)) passedOver.push(place.backup);
+      else return { ...entry, manifest, passedOver };
     }
+    if (passedOver[0] !== undefined) throw onlySafety(unit, passedOver[0], options);
     throw await notFound(session, sinks, unit, options, places);
   });
 }
@@ -214,6 +222,15 @@ function unreadable(pipeline: string, unit: string, entry: CatalogEntry): Pgsilo
       cause: entry.error,
       hint: entry.error?.hint === undefined ? otherwise : `${entry.error.hint} ${otherwise}`,
     },
+  );
+}
+
+function onlySafety(unit: string, newest: string, { before }: FindOptions): PgsiloError {
+  const when = before ? ` not after ${before.toISOString()}` : '';
+  return new PgsiloError(
+    'catalog.not-found',
+    `unit ${JSON.stringify(unit)} has no backup${when} but of what restores replaced; the newest of those is ${newest}`,
+    { hint: `Is it what you want? Then name it: --backup ${newest}.` },
   );
 }
 

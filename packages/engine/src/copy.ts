@@ -8,10 +8,12 @@ import { copyAll, describeAll } from './copy-backups.ts';
 import type { CopyRoute } from './copy-object.ts';
 import { encodeUnit, newRunId, runBeginKey, runSummaryKey, timeOfId } from './keys.ts';
 import { putDocument } from './objects.ts';
+import type { Manifest } from './manifest.ts';
 import type { Pipeline, PipelineSink } from './pipeline.ts';
 import { writeRunBegin, writeRunReport } from './run-records.ts';
 import type { Failure, RunUnit } from './run-records.ts';
 import { eachLimited } from './pool.ts';
+import { isSafetyBackup } from './safety-label.ts';
 import { withSession } from './session.ts';
 import type { EngineSession } from './session.ts';
 
@@ -119,20 +121,26 @@ async function onlyDue(
   await eachLimited(byUnit.values(), unitsAtOnce, async (ofUnit) => {
     for (const place of ofUnit) {
       if (!taken.isDue(place)) continue;
+      const manifest = await readIfThere(session, from, place);
+      if (manifest && isSafetyBackup(manifest)) continue;
       due.add(place);
       // One that cannot be read is among them, so that it is told of; it stands for no period.
-      if (await isGood(session, from, place)) taken.take(place);
+      if (manifest?.status === 'good') taken.take(place);
     }
   });
   return places.filter((place) => due.has(place));
 }
 
-async function isGood(session: EngineSession, sink: PipelineSink, place: Place): Promise<boolean> {
+async function readIfThere(
+  session: EngineSession,
+  sink: PipelineSink,
+  place: Place,
+): Promise<Manifest | undefined> {
   try {
-    return (await readManifestIn(session, sink, place)).status === 'good';
+    return await readManifestIn(session, sink, place);
   } catch {
     throwIfAborted(session.signal);
-    return false;
+    return undefined;
   }
 }
 

@@ -1,6 +1,6 @@
 import { throwIfAborted, toPgsiloError } from '@pgsilo/plugin';
 import type { History } from '@pgsilo/plugin';
-import { runsPrefix } from './keys.ts';
+import { runsPrefix, timeOfId } from './keys.ts';
 import { getDocument, listObjects } from './objects.ts';
 import { readRunReport } from './run-records.ts';
 import type { Failure, RunReport } from './run-records.ts';
@@ -21,11 +21,13 @@ export interface NewestRun {
 }
 
 /** The newest whole run's report in a sink; a run of selected units does not count. */
-async function newestRun(session: EngineSession, sink: PipelineSink): Promise<NewestRun> {
+async function newestRun(session: EngineSession, sink: PipelineSink, before?: Date): Promise<NewestRun> {
   const prefix = runsPrefix(session.pipeline.name);
   const runs: string[] = [];
   for await (const { key } of listObjects(session, sink, prefix)) {
-    if (key.endsWith('.json') && !key.endsWith('.begin.json')) runs.push(key);
+    if (!key.endsWith('.json') || key.endsWith('.begin.json')) continue;
+    if (before && timeOfId(key.slice(prefix.length)) > before.getTime()) continue;
+    runs.push(key);
   }
   const damaged: DamagedRecord[] = [];
   for (const key of runs.sort().reverse()) {
@@ -40,13 +42,13 @@ async function newestRun(session: EngineSession, sink: PipelineSink): Promise<Ne
   return { report: undefined, damaged };
 }
 
-/** The newest whole run that any sink of the pipeline tells of: a sink that lost everything has lost its own record too. */
-export async function newestRunAnywhere(session: EngineSession): Promise<NewestRun> {
+/** The newest whole run, begun not after `before`, that any sink of the pipeline tells of: a sink that lost everything has lost its own record too. */
+export async function newestRunAnywhere(session: EngineSession, before?: Date): Promise<NewestRun> {
   let newest: RunReport | undefined;
   const all: DamagedRecord[] = [];
   for (const sink of session.pipeline.sinks) {
     try {
-      const { report, damaged } = await newestRun(session, sink);
+      const { report, damaged } = await newestRun(session, sink, before);
       all.push(...damaged);
       if (report && (newest === undefined || report.run > newest.run)) newest = report;
     } catch (error) {

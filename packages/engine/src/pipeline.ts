@@ -10,6 +10,7 @@ import type {
   Transform,
 } from '@pgsilo/plugin';
 import type { Acceptance } from './acceptance.ts';
+import type { PipelineHooks } from './hooks.ts';
 import type { Retention } from './retention/policy.ts';
 
 /** A pipeline whose plugins are made: what all of the engine works on. */
@@ -22,6 +23,8 @@ export interface Pipeline {
   /** At least one; restores read from the first that has what is wanted. */
   readonly sinks: readonly PipelineSink[];
   readonly limits: Limits;
+  /** The person's own commands around backups, restores and swaps; undefined: none. */
+  readonly hooks?: PipelineHooks;
   /** Stands on every unit's manifest beside the unit's own labels. */
   readonly labels: Readonly<Record<string, string>>;
   /** Folder in which runs make their scratch folders. */

@@ -102,6 +102,7 @@ export async function restoreCopy(
     jobs,
     owner: true,
     step: (_name, work) => work(),
+    swap: (_live, work) => work(),
   };
   const restoration = await source.source.restore(request, context);
   try {

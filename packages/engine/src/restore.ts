@@ -1,10 +1,14 @@
-import { isPgsiloError, PgsiloError, toPgsiloError } from '@pgsilo/plugin';
-import type { Restoration, RestoreRequest } from '@pgsilo/plugin';
+import { PgsiloError } from '@pgsilo/plugin';
+import type { Restoration, RestoreOutcome, RestoreRequest } from '@pgsilo/plugin';
 import { openBackup } from './backup-view.ts';
-import { findBackup, sinksNamed } from './catalog.ts';
+import { sinksNamed } from './catalog.ts';
 import type { FoundBackup } from './catalog.ts';
-import { newestRunAnywhere } from './history.ts';
+import { withHooks } from './hooks.ts';
+import type { FailedHook, HookFacts } from './hooks.ts';
 import type { Pipeline, PipelineSink } from './pipeline.ts';
+import { aboutChoice, chooseBackup } from './restore-choice.ts';
+import { refuseElsewhere, takeSafetyBackup } from './safety-backup.ts';
+import type { SafetyBackup } from './safety-backup.ts';
 import { openSession } from './session.ts';
 import type { EngineSession } from './session.ts';
 
@@ -21,6 +25,8 @@ export interface RestoreOptions {
   readonly toServer?: string;
   readonly replace: boolean;
   readonly dropOld: boolean;
+  /** Back up what is replaced before the restore begins; where nothing is replaced nothing is. */
+  readonly safetyBackup: boolean;
   readonly jobs: number;
   readonly tables?: readonly string[];
   /** Of a unit that holds a whole server: this database of it alone. */
@@ -57,6 +63,10 @@ export interface RestoreReport {
   readonly target: string;
   readonly compared: string;
   readonly kept?: string;
+  /** The backup of what was replaced, as it was before. */
+  readonly safetyBackup?: SafetyBackup;
+  /** Hooks after the restore or the swap that failed; the restore itself is done. */
+  readonly failedHooks: readonly FailedHook[];
   readonly steps: readonly { readonly name: string; readonly seconds: number }[];
   readonly seconds: number;
   readonly warnings: readonly string[];
@@ -66,25 +76,12 @@ export interface RestoreReport {
 /** Finds the backup, fetches and proves what is needed to judge, and asks the source whether and how it can be restored. Nothing but scratch is written. */
 export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions): Promise<PreparedRestore> {
   refuseParts(pipeline, options);
-  if (options.at) await refuseMoment(pipeline, options.unit, options.at, options.signal);
-  const find = {
-    ...(options.backup === undefined ? {} : { backup: options.backup }),
-    ...(options.before === undefined ? {} : { before: options.before }),
-    ...(options.sink === undefined ? {} : { sink: options.sink }),
-  };
-  const entry = await findBackup(pipeline, options.unit, { ...find, signal: options.signal });
+  // Chosen before anything else: the safety backup will be newer.
+  const entry = await chooseBackup(pipeline, options);
   const sink = sinksNamed(pipeline, entry.sinks[0])[0] as PipelineSink;
   const session = openSession(pipeline, options.signal);
-  const steps: { name: string; seconds: number }[] = [];
-  const step = async <Result>(name: string, work: () => Promise<Result>): Promise<Result> => {
-    options.observe?.({ type: 'step', name });
-    const began = pipeline.clock.now().getTime();
-    const result = await work();
-    const seconds = (pipeline.clock.now().getTime() - began) / 1000;
-    steps.push({ name, seconds });
-    options.observe?.({ type: 'step-done', name, seconds });
-    return result;
-  };
+  const course = new Course(pipeline, options);
+  const facts: HookFacts = { unit: entry.unit, backup: entry.backup };
   const request: RestoreRequest = {
     backup: openBackup(session, sink, entry.manifest, entry.sinks.slice(1)).view,
     ...(options.to === undefined ? {} : { to: options.to }),
@@ -96,25 +93,67 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
     dropOld: options.dropOld,
     jobs: options.jobs,
     owner: options.owner,
-    step,
+    step: (name, work) => course.step(name, work),
+    swap: (live, work) => course.hooked('swap', { ...facts, target: live, replaces: live }, work),
   };
-  let restoration: Restoration;
+  let restoration: Restoration | undefined;
   try {
     restoration = await pipeline.source.source.restore(request, session.context());
+    const { replaces } = restoration;
+    const safe = options.safetyBackup && replaces !== undefined;
+    if (safe && options.toServer !== undefined) throw refuseElsewhere(entry.unit, replaces);
+    const about = await aboutChoice(session, options, entry);
+    return prepared(restoration, { pipeline, options, entry, sink, session, course, facts, about, safe });
   } catch (error) {
+    await restoration?.close();
     await session.scratch.remove();
     throw error;
   }
-  const vanished = await vanishedBackup(session, options, entry);
+}
+
+interface Preparation {
+  readonly pipeline: Pipeline;
+  readonly options: RestoreOptions;
+  readonly entry: FoundBackup;
+  readonly sink: PipelineSink;
+  readonly session: EngineSession;
+  readonly course: Course;
+  readonly facts: HookFacts;
+  readonly about: readonly string[];
+  /** Whether there is a safety backup to be made. */
+  readonly safe: boolean;
+}
+
+function prepared(restoration: Restoration, given: Preparation): PreparedRestore {
+  const { pipeline, options, entry, sink, session, course, about, safe } = given;
+  const { replaces } = restoration;
+  const { signal, dropOld } = options;
+  const target = replaces ?? options.to;
+  const facts: HookFacts = {
+    ...given.facts,
+    ...(target === undefined ? {} : { target }),
+    ...(replaces === undefined ? {} : { replaces }),
+  };
+  const saving = `Back up ${JSON.stringify(entry.unit)} as it is now, through this pipeline, before anything else (--no-safety-backup leaves this out)`;
   return {
     entry,
     sink: sink.name,
-    plan: [...vanished, ...restoration.plan],
-    ...(restoration.replaces === undefined ? {} : { replaces: restoration.replaces }),
+    plan: [...about, ...(safe ? [saving] : []), ...restoration.plan],
+    ...(replaces === undefined ? {} : { replaces }),
     async run() {
-      const outcome = await restoration.run();
-      const seconds = steps.reduce((total, done) => total + done.seconds, 0);
-      return { unit: entry.unit, backup: entry.backup, sink: sink.name, ...outcome, steps, seconds };
+      let safetyBackup: SafetyBackup | undefined;
+      const work = async (): Promise<RestoreOutcome> => {
+        if (safe)
+          safetyBackup = await course.step('back up what will be replaced', () =>
+            takeSafetyBackup(pipeline, { manifest: entry.manifest, dropOld, signal }),
+          );
+        return restoration.run();
+      };
+      const outcome = await course.hooked('restore', facts, work, ({ target }) => ({ target }));
+      const { failedHooks, steps, seconds } = course;
+      return {
+        unit: entry.unit, backup: entry.backup, sink: sink.name, ...outcome, ...aboutSafety(outcome, safetyBackup), failedHooks, steps, seconds,
+      }; // prettier-ignore
     },
     async close() {
       try {
@@ -124,6 +163,61 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
       }
     },
   };
+}
+
+function aboutSafety(
+  { warnings, next }: RestoreOutcome,
+  safetyBackup: SafetyBackup | undefined,
+): Pick<RestoreReport, 'warnings' | 'next' | 'safetyBackup'> {
+  if (!safetyBackup) return { warnings, next };
+  const { backup, missingFrom } = safetyBackup;
+  const lacking = `the backup of what was replaced, ${backup}, is not in ${missingFrom.map((sink) => `sink ${sink}`).join(', ')}`;
+  return {
+    safetyBackup,
+    warnings: missingFrom.length === 0 ? warnings : [...warnings, lacking],
+    next: [...next, `To have back what was replaced: pgsilo restore … --backup ${backup}`],
+  };
+}
+
+/** What happens on the way: steps with their times, hooks that failed. */
+class Course {
+  readonly steps: { readonly name: string; readonly seconds: number }[] = [];
+  readonly failedHooks: FailedHook[] = [];
+  readonly #pipeline: Pipeline;
+  readonly #options: RestoreOptions;
+
+  constructor(pipeline: Pipeline, options: RestoreOptions) {
+    this.#pipeline = pipeline;
+    this.#options = options;
+  }
+
+  get seconds(): number {
+    return this.steps.reduce((total, done) => total + done.seconds, 0);
+  }
+
+  async step<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+    const { clock } = this.#pipeline;
+    const { observe } = this.#options;
+    observe?.({ type: 'step', name });
+    const began = clock.now().getTime();
+    const result = await work();
+    const seconds = (clock.now().getTime() - began) / 1000;
+    this.steps.push({ name, seconds });
+    observe?.({ type: 'step-done', name, seconds });
+    return result;
+  }
+
+  async hooked<Result>(
+    around: 'restore' | 'swap',
+    facts: HookFacts,
+    work: () => Promise<Result>,
+    factsOf?: (result: Result) => HookFacts,
+  ): Promise<Result> {
+    const call = { around, facts, signal: this.#options.signal, ...(factsOf ? { factsOf } : {}) };
+    const { result, failedHooks } = await withHooks(this.#pipeline, call, work);
+    this.failedHooks.push(...failedHooks);
+    return result;
+  }
 }
 
 /** A source that does not know of a part would restore all of the unit. */
@@ -140,56 +234,4 @@ function refuseParts({ source }: Pipeline, { database, rolesOnly, unit }: Restor
       { hint: `Leave ${option} out.` },
     );
   }
-}
-
-const unknownNewer = 'whether there was a newer backup is not known';
-
-/** A sentence when the newest run stored a newer backup than the one found: its manifest is gone, and the person expects that one. */
-async function vanishedBackup(
-  session: EngineSession,
-  options: RestoreOptions,
-  entry: FoundBackup,
-): Promise<readonly string[]> {
-  if (options.backup !== undefined || options.before !== undefined) return [];
-  try {
-    const { report, damaged } = await newestRunAnywhere(session);
-    if (damaged[0]) session.pipeline.log.warn(unknownNewer, { error: damaged[0].error.message });
-    const line = report?.units.find(({ unit }) => unit === entry.unit);
-    if (line?.backup === undefined || line.backup <= entry.backup) return [];
-    return [
-      `CAREFUL: the newest run stored ${line.backup}, and no sink that was looked at lists it; this older one is restored instead`,
-    ];
-  } catch (error) {
-    session.pipeline.log.warn(unknownNewer, { error: toPgsiloError(error).message });
-    return [];
-  }
-}
-
-/** A logical backup holds the moments at which it was made and none between them: says so, with the nearest. */
-async function refuseMoment(pipeline: Pipeline, unit: string, at: Date, signal: AbortSignal): Promise<void> {
-  if (pipeline.source.traits.pointInTime) return;
-  const before = await findBackup(pipeline, unit, { before: at, signal }).catch((error: unknown) => {
-    if (isPgsiloError(error) && error.code === 'catalog.not-found') return undefined;
-    throw error;
-  });
-  const nearest = before ?? (await findBackup(pipeline, unit, { signal }));
-  const distance = new Date(nearest.manifest.snapshotAt).getTime() - at.getTime();
-  const side = distance <= 0 ? 'before' : 'after';
-  throw new PgsiloError(
-    'restore.refused',
-    `${pipeline.source.use} keeps no write-ahead log, so ${JSON.stringify(unit)} cannot be brought back to ${at.toISOString()}; the nearest backup holds ${nearest.manifest.snapshotAt}, ${sayDistance(Math.abs(distance))} ${side} it`,
-    { hint: `Restore that one: --backup ${nearest.backup}.` },
-  );
-}
-
-function sayDistance(milliseconds: number): string {
-  const seconds = Math.round(milliseconds / 1000);
-  const [days, hours, minutes] = [
-    Math.floor(seconds / 86_400),
-    Math.floor(seconds / 3600) % 24,
-    Math.floor(seconds / 60) % 60,
-  ];
-  if (days > 0) return `${days} d ${hours} h`;
-  if (hours > 0) return `${hours} h ${minutes} min`;
-  return minutes > 0 ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
 }

@@ -1,6 +1,7 @@
 import { PgsiloError, errorCodes } from '@pgsilo/plugin';
 import type { ErrorCode } from '@pgsilo/plugin';
 import { z } from 'zod';
+import type { FailedHook } from './hooks.ts';
 import { openDocument, sealDocument } from './checksum.ts';
 
 /** Written before anything else of a run: what lies in the sink without a manifest, and belongs to it, may still be growing. */
@@ -55,6 +56,8 @@ export interface RunReport {
   readonly retries: number;
   readonly units: readonly RunUnit[];
   readonly warnings: readonly string[];
+  /** Hooks after the run that failed. Not in the record that lies in the sinks, which is written before them. */
+  readonly failedHooks?: readonly FailedHook[];
   readonly error?: Failure;
 }
 

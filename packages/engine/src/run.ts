@@ -1,11 +1,13 @@
 import { hostname } from 'node:os';
 import { abortReason, PgsiloError, throwIfAborted, toPgsiloError } from '@pgsilo/plugin';
 import { ownIdentity } from '@pgsilo/plugin/process-identity';
-import type { History, Job } from '@pgsilo/plugin';
+import type { History, Job, Plan } from '@pgsilo/plugin';
 import type { RunEvent } from './events.ts';
 import { readDue } from './acceptance.ts';
 import { meetSinks } from './first-contact.ts';
 import { readHistory } from './history.ts';
+import { withHooks } from './hooks.ts';
+import type { Hooked } from './hooks.ts';
 import { failedUnit, runJob } from './job.ts';
 import { newRunId, runBeginKey } from './keys.ts';
 import { putDocument } from './objects.ts';
@@ -17,6 +19,7 @@ import type { RunReport, RunUnit } from './run-records.ts';
 import { writeRunBegin } from './run-records.ts';
 import { endRun } from './run-end.ts';
 import { RunState } from './run-state.ts';
+import { isSafetyBackup, safetyLabels } from './safety-label.ts';
 import { isSelected, selectUnits } from './select-units.ts';
 import type { Selection } from './select-units.ts';
 import { withSession } from './session.ts';
@@ -29,6 +32,8 @@ export interface BackupOptions extends Selection {
   readonly pin?: { readonly reason: string; readonly until?: Date };
   /** Milliseconds to wait for another run of the pipeline. */
   readonly wait?: number;
+  /** Looks at what was selected and throws to refuse it; the run has then written nothing. */
+  readonly accept?: (plan: Plan) => void;
   readonly signal: AbortSignal;
   readonly observe?: (event: RunEvent) => void;
 }
@@ -52,8 +57,12 @@ export async function backup(pipeline: Pipeline, options: BackupOptions): Promis
     });
     try {
       const signal = AbortSignal.any([options.signal, lock.lost]);
-      const state = new RunState({ session, run, signal, labels: options.labels ?? {}, observe });
-      return await runLocked(state, options, startedAt);
+      const labels = options.labels ?? {};
+      const state = new RunState({ session, run, signal, labels, observe });
+      const facts = { run, ...(isSafetyBackup({ labels }) ? safetyLabels : {}) };
+      const hooked = { around: 'backup', facts, signal, statusOf } as const;
+      const done = await withHooks(pipeline, hooked, () => runLocked(state, options, startedAt));
+      return withFailedHooks(done);
     } finally {
       await lock
         .release()
@@ -72,6 +81,7 @@ async function runLocked(state: RunState, options: BackupOptions, startedAt: Dat
   const history = await readHistory(session, state.sinks);
   const whole = await pipeline.source.source.plan(history, session.context(1, signal));
   const plan = selectUnits(whole, options);
+  options.accept?.(plan);
   const jobs = largestFirst(plan.jobs, history);
   const names = jobs.flatMap((job) => job.units.map((unit) => unit.name));
   if (names.length + plan.missing.length === 0)
@@ -113,6 +123,14 @@ async function runLocked(state: RunState, options: BackupOptions, startedAt: Dat
   });
 }
 
+const statusOf = ({ status }: RunReport): string => status;
+
+/** The run's record in the sinks was written before the hooks after it: what it says of the backups stays true. */
+function withFailedHooks({ result, failedHooks }: Hooked<RunReport>): RunReport {
+  if (failedHooks.length === 0) return result;
+  return { ...result, failedHooks, status: result.status === 'ok' ? 'partial' : result.status };
+}
+
 /** Says to every sink that a run has begun; one that cannot take even that takes no part in it. */
 async function begin(state: RunState, startedAt: Date, units: readonly string[]): Promise<void> {
   const { session, run } = state;
@@ -145,8 +163,11 @@ async function begin(state: RunState, startedAt: Date, units: readonly string[])
 
 /** What the sinks with `accept` want of this run; one that cannot say so takes no part in it. */
 async function askSinks(state: RunState, units: readonly string[]): Promise<void> {
+  const safety = isSafetyBackup(state);
   await Promise.all(
     state.sinks.map(async (sink) => {
+      // What somebody is about to get rid of must not be a month's only backup.
+      if (safety && sink.accept) return state.wanted(sink, () => false);
       try {
         state.wanted(sink, await readDue(state.session, sink, state.run, units));
       } catch (thrown) {

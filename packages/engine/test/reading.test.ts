@@ -7,7 +7,15 @@ import { fakePipeline, fakeSource, job } from './fakes.ts';
 import { memorySink } from './memory-sink.ts';
 
 const { signal } = new AbortController();
-const options = { unit: 'acme', replace: false, dropOld: false, jobs: 1, owner: true, signal };
+const options = {
+  unit: 'acme',
+  replace: false,
+  dropOld: false,
+  safetyBackup: false,
+  jobs: 1,
+  owner: true,
+  signal,
+};
 
 async function backedUp() {
   const [a, b] = [memorySink(), memorySink()];
@@ -143,6 +151,7 @@ describe('restore', () => {
         unit: 'acme',
         replace: false,
         dropOld: false,
+        safetyBackup: false,
         jobs: 1,
         owner: true,
         signal,

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Findings } from './findings.ts';
 import { fixedKeys } from './fixed-options.ts';
 import type { FixedOptions } from './fixed-options.ts';
+import { hookNames } from './hooks.ts';
 import { nodeAt, placeAt, quote, toPlain, without } from './located.ts';
 import type { Located, LocatedMap } from './located.ts';
 
@@ -50,6 +51,23 @@ export function checkAccept(root: LocatedMap, { sinks }: FixedOptions, findings:
     message: 'every sink takes only some backups: most runs would have nowhere to go',
     hint: 'leave "accept" out of one sink, which then gets every backup',
   });
+}
+
+/** Reports variables that a hook wants and that are not set: it would fail when it is needed. */
+export function checkHooks(
+  root: LocatedMap,
+  { hooks = {} }: FixedOptions,
+  env: Readonly<Record<string, string | undefined>>,
+  findings: Findings,
+): void {
+  for (const name of hookNames)
+    for (const [index, hook] of (hooks[name] ?? []).entries())
+      for (const [at, variable] of hook.env.entries()) {
+        if (env[variable] !== undefined) continue;
+        const path = ['hooks', name, index, 'env', at];
+        const message = `the environment variable ${quote(variable)} is not set`;
+        findings.add({ at: placeAt(root, path), path, message, hint: 'set it, or take it out of the list' });
+      }
 }
 
 /** Reports what is allowed and probably not meant. */

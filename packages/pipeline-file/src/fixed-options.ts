@@ -1,21 +1,13 @@
 import { duration, size } from '@pgsilo/plugin';
 import { z } from 'zod';
 import { checksOption, objectivesOption, scratchOption } from './proof-options.ts';
+import { hooksOption } from './hook-options.ts';
 import { isTimezone, retentionOption } from './retention-options.ts';
 import { periods } from './retention.ts';
 import type { Period } from './retention.ts';
 
-/** Options of pipeline files that other versions have: no guess is made at what was meant. */
-export const unsupported: ReadonlySet<string> = new Set(['hooks']);
-
 /** Names that no plugin may give to an option of its own: beside its options they would mean something else. */
-export const reserved: ReadonlySet<string> = new Set([
-  ...unsupported,
-  'checks',
-  'objectives',
-  'retention',
-  'prune',
-]);
+export const reserved: ReadonlySet<string> = new Set(['checks', 'hooks', 'objectives', 'retention', 'prune']);
 
 /** The keys of a sink, transform or source that are not the plugin's. */
 export const fixedKeys = {
@@ -138,6 +130,7 @@ type FixedShape = {
   objectives: typeof objectivesOption;
   timezone: z.ZodType<string | undefined>;
   labels: z.ZodType<Record<string, string>>;
+  hooks: z.ZodOptional<typeof hooksOption>;
 };
 
 /** What every pipeline file may hold. The options of plugins are checked apart. */
@@ -179,6 +172,7 @@ export const fixedOptions: z.ZodObject<FixedShape, z.core.$strict> = z.strictObj
     )
     .default({})
     .meta({ description: 'Added to the labels of every unit', example: { environment: 'production' } }),
+  hooks: hooksOption.optional(),
 });
 
 export type FixedOptions = z.output<typeof fixedOptions>;

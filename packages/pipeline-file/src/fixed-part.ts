@@ -1,7 +1,7 @@
 import { optionsJsonSchema } from '@pgsilo/plugin';
 import { checkSection } from './check-section.ts';
 import type { Findings } from './findings.ts';
-import { fixedKeys, fixedOptions, unsupported } from './fixed-options.ts';
+import { fixedKeys, fixedOptions } from './fixed-options.ts';
 import type { FixedOptions } from './fixed-options.ts';
 import { quote, without } from './located.ts';
 import type { Located, LocatedEntry, LocatedMap, Path } from './located.ts';
@@ -22,17 +22,10 @@ export async function checkFixed(root: LocatedMap, findings: Findings): Promise<
       prefix: [],
       alsoValid: ['extends'],
       candidates: (path) => (path.at(-1) === 'timezone' ? Intl.supportedValuesOf('timeZone') : []),
-      aboutUnknown: (path) => unsupportedOption(path) ?? misplacedLimit(path, declared.names, limits),
+      aboutUnknown: (path) => misplacedLimit(path, declared.names, limits),
     },
     findings,
   );
-}
-
-/** What is said of an option that is known but not of this version. */
-export function unsupportedOption(path: Path): { message: string } | undefined {
-  const key = String(path[0]);
-  if (path.length !== 1 || !unsupported.has(key)) return undefined;
-  return { message: `${quote(key)} is not supported by this version of pgsilo` };
 }
 
 function misplacedLimit(

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { PluginKind, SinkDefinition } from '@pgsilo/plugin';
-import { checkAccept, checkPrune, checkSinkNames, warn } from './cross-checks.ts';
+import { checkAccept, checkHooks, checkPrune, checkSinkNames, warn } from './cross-checks.ts';
 import { Inheritance } from './extends.ts';
 import { Findings } from './findings.ts';
 import type { FixedOptions } from './fixed-options.ts';
@@ -44,6 +44,7 @@ export async function loadPipeline(file: string, options: LoadOptions): Promise<
   if (fixed) {
     checkPrune(root, fixed, findings);
     checkAccept(root, fixed, findings);
+    checkHooks(root, fixed, options.env ?? process.env, findings);
   }
 
   if (!findings.empty || !fixed) throw failure(findings);
@@ -107,7 +108,16 @@ function fixedResults(
   folder: string,
 ): Pick<
   Pipeline,
-  'name' | 'limits' | 'labels' | 'timezone' | 'scratch' | 'scratchServer' | 'checks' | 'objectives' | 'prune'
+  | 'name'
+  | 'limits'
+  | 'labels'
+  | 'timezone'
+  | 'scratch'
+  | 'scratchServer'
+  | 'checks'
+  | 'objectives'
+  | 'prune'
+  | 'hooks'
 > {
   const { jobs, jobTimeout, ...limits } = fixed.limits;
   const scratch = typeof fixed.scratch === 'string' ? { folder: fixed.scratch } : (fixed.scratch ?? {});
@@ -129,5 +139,6 @@ function fixedResults(
     },
     prune: fixed.prune,
     labels: fixed.labels,
+    ...(fixed.hooks ? { hooks: fixed.hooks } : {}),
   };
 }

@@ -7,6 +7,7 @@ import type {
   TransformDefinition,
 } from '@pgsilo/plugin';
 import type { z } from 'zod';
+import type { Hooks } from './hooks.ts';
 import type { Mistake } from './mistake.ts';
 import type { Period, Retention } from './retention.ts';
 
@@ -99,6 +100,8 @@ export interface Pipeline {
   readonly prune: 'after-backup' | 'never';
   /** Added to the labels of every unit. */
   readonly labels: Readonly<Record<string, string>>;
+  /** Commands before and after backups, restores and swaps. */
+  readonly hooks?: Hooks;
   /** What is allowed and probably not meant. */
   readonly warnings: readonly Mistake[];
 }

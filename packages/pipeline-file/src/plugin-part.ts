@@ -4,7 +4,6 @@ import type { z } from 'zod';
 import { checkSection, startOf } from './check-section.ts';
 import { Findings } from './findings.ts';
 import { fixedKeys } from './fixed-options.ts';
-import { unsupportedOption } from './fixed-part.ts';
 import { keyAt, placeAt, quote, without } from './located.ts';
 import type { Located, LocatedMap, LocatedScalar, Path } from './located.ts';
 import { PipelineFileError } from './mistake.ts';
@@ -45,7 +44,6 @@ export async function configurePlugin<Kind extends PluginKind>(
       root: without(node, (key) => keys.includes(key)),
       prefix,
       alsoValid: keys,
-      aboutUnknown: unsupportedOption,
     },
     findings,
   );

@@ -24,6 +24,9 @@ sinks:
     partSize: 32MiB
 limits: { jobs: 2, memory: 1GB, attempts: 5, backoff: 500ms, jobTimeout: 6h }
 labels: { environment: production }
+hooks:
+  before-swap: [{ run: [systemctl, stop, "\${env:APP}"], timeout: 1m }]
+  after-swap: [{ run: [./start], env: [APP] }]
 `;
 
 const least = `
@@ -34,7 +37,7 @@ sinks: [{ use: folder, path: /b }]
 
 describe('a pipeline that is right', () => {
   test('comes with everything parsed', async () => {
-    const project = await makeProject({ DB: 'postgres://backup@db/shop' });
+    const project = await makeProject({ DB: 'postgres://backup@db/shop', APP: 'app.service' });
     await project.write({ 'key.txt': 'abcdefghij\n' });
     const pipeline = await project.load(whole);
 
@@ -46,6 +49,10 @@ describe('a pipeline that is right', () => {
       scratch: '/var/tmp/pgsilo',
       limits: { jobs: 2, memory: 1e9, attempts: 5, backoff: 500, jobTimeout: 6 * 3_600_000 },
       labels: { environment: 'production' },
+      hooks: {
+        'before-swap': [{ run: ['systemctl', 'stop', 'app.service'], timeout: 60_000, env: [] }],
+        'after-swap': [{ run: ['./start'], timeout: 300_000, env: ['APP'] }],
+      },
       warnings: [],
     });
     const { source, transforms, sinks } = pipeline;

@@ -63,11 +63,11 @@ scratch: ~/tmp
         6 | hooks: []
         7 | jobs: 4
 
-      shop.yaml:6:1 hooks: "hooks" is not supported by this version of pgsilo
+      shop.yaml:6:8 hooks: expected options, not a list
         4 | sinks: []
         5 | checks: { last: 3 }
       > 6 | hooks: []
-          | ^^^^^
+          |        ^^
         7 | jobs: 4
         8 | limits: { jobs: 0, memory: 1kB, attempts: 2.5, jobTimeout: 30d, atempts: 3 }
 

@@ -50,6 +50,8 @@ export type ErrorCode =
   | 'restore.mismatch'
   | 'restore.failed'
   | 'restore.check-failed'
+  | 'restore.safety-backup-failed'
+  | 'hook.failed'
   | 'scratch.full'
   | 'aborted'
   | 'internal';
@@ -255,6 +257,16 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorRow>> = {
     retryable: false,
     exit: 1,
     docs: "A copy that was restored to prove a backup is not what it should be: its schema is not the archive's, or one of the `checks:` of the pipeline file did not give the answer that it must. The message says which. The backup stays; `pgsilo list` shows that it was not proved.",
+  },
+  'restore.safety-backup-failed': {
+    retryable: false,
+    exit: 3,
+    docs: 'What `--replace` would replace could not be backed up first, so the restore was not begun and the live one was not touched. When it is beyond reading, or the backups are not within reach, `--no-safety-backup` restores without it; the replaced one is kept under another name anyway, unless `--drop-old` is given.',
+  },
+  'hook.failed': {
+    retryable: false,
+    exit: 3,
+    docs: 'A command of `hooks:` could not be started, exited with another status than 0, was ended by a signal or took longer than its `timeout`. After a failed `before-…` hook nothing was done and nothing was touched; a failed `after-…` hook is reported, and makes the exit status 1, when the work itself was done.',
   },
   'scratch.full': {
     retryable: false,

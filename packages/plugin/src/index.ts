@@ -24,6 +24,7 @@ export type {
   TransformDefinition,
 } from './plugin.ts';
 export type { CheckOutcome, Examination, ProofCheck, ScratchRequest, ScratchServer } from './proof.ts';
+export type { Recovery, RecoveryUnit } from './recovery.ts';
 export type { Restoration, RestoreOutcome, RestoreRequest } from './restore.ts';
 export { isSecret, redact, Secret } from './secret.ts';
 export type {

@@ -23,6 +23,14 @@ export interface RestoreRequest {
   readonly owner: boolean;
   /** Brackets one step of the work: the engine times it, shows it and puts it into the report. */
   step<T>(name: string, work: () => Promise<T>): Promise<T>;
+  /**
+   * Brackets the exchange of what is live with the restored copy: the person's `before-swap` and `after-swap` hooks, which stop and start applications, run around `work`.
+   * A source calls it once with `replace`, where something live is there, when the copy is whole and compared; `work` is the exchange alone, so that what is stopped is stopped for a moment.
+   * Rejects with `hook.failed`, and without having called `work`, when a hook before it failed: the live one is then left as it is, and the copy removed. Rejects with what `work` rejected with.
+   * A hook after it that fails is the engine's to report: the exchange has happened.
+   * @param live name of what is replaced: the database's or schema's.
+   */
+  swap<T>(live: string, work: () => Promise<T>): Promise<T>;
 }
 
 /** A restore that was found possible and not yet begun. */

@@ -1,6 +1,7 @@
 import type { Body, CheckResult, Context, Json, JsonObject } from './context.ts';
 import type { PgsiloError } from './errors.ts';
 import type { ScratchRequest, ScratchServer } from './proof.ts';
+import type { Recovery } from './recovery.ts';
 import type { Restoration, RestoreRequest } from './restore.ts';
 
 /**
@@ -49,6 +50,12 @@ export interface Source {
    * What a killed process left of an earlier one is removed first. Without this method nothing is proved by restoring.
    */
   scratch?(request: ScratchRequest, context: Context): Promise<ScratchServer>;
+
+  /**
+   * How everything is restored into another server. Opens nothing. Without this method the engine refuses to, and units are restored one by one.
+   * @param server connection string; secret.
+   */
+  recovery?(server: string, context: Context): Recovery;
 
   /** Takes the lock of this name, or says who holds it. Without this method the engine uses a lock file on this machine. */
   lock?(name: string, holder: string, context: Context): Promise<LockAttempt>;

@@ -240,6 +240,22 @@ const restorings: readonly BrokenSource[] = [
       },
     })),
   ),
+  fake('replace', 'does not tell of the exchange', (inner) => ({
+    restore: (request, context) => inner.restore({ ...request, swap: (_live, work) => work() }, context),
+  })),
+  fake('replace', 'exchanges before it tells of it', (inner) => ({
+    restore: (request, context) =>
+      inner.restore(
+        {
+          ...request,
+          swap: async (live, work) => {
+            const done = await work();
+            return request.swap(live, async () => done);
+          },
+        },
+        context,
+      ),
+  })),
   fake('replace', 'puts nothing in its place', (inner, server) =>
     restoring(inner, ({ run }, replace) => ({
       async run() {

@@ -98,7 +98,7 @@ export function soundSource(server: FakeServer): Source {
         server.sessions.delete(context.label);
       }
     },
-    async restore({ backup, to, replace }: RestoreRequest) {
+    async restore({ backup, to, replace, swap }: RestoreRequest) {
       const live = backup.unit.name;
       const target = replace ? live : (to ?? `${live}_restored`);
       if (!replace && server.databases.has(target))
@@ -113,8 +113,10 @@ export function soundSource(server: FakeServer): Source {
             return outcome;
           }
           const kept = `${live}_before`;
-          server.databases.set(kept, server.databases.get(live)!);
-          server.databases.set(live, rows);
+          await swap(live, async () => {
+            server.databases.set(kept, server.databases.get(live)!);
+            server.databases.set(live, rows);
+          });
           return { ...outcome, kept };
         },
         async close() {},

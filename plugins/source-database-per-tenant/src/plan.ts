@@ -60,7 +60,8 @@ export function databaseOf(unit: Unit): string {
   return database;
 }
 
-async function listTenants(
+/** The tenants as the rules name them, those that do not exist among them. */
+export async function listTenants(
   setup: SourceSetup,
   databases: ReadonlyMap<string, Database>,
   context: Context,

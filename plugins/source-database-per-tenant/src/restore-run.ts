@@ -41,7 +41,7 @@ export async function runRestore(prepared: PreparedRestore): Promise<RestoreOutc
     );
     throwIfAborted(context.signal);
     prepared.progress.naming = true;
-    if (prepared.swaps) await request.step('swap with the live database', () => swapIn(prepared, working));
+    if (prepared.swaps) await swapIn(prepared, working);
     else await request.step('give it its name', () => nameIt(prepared, working));
     return await finish(prepared, compared, warnings);
   } catch (error) {
@@ -118,14 +118,18 @@ async function inWorking<T>(
 }
 
 async function swapIn(prepared: PreparedRestore, working: string): Promise<void> {
-  const { admin, names, context, restorer } = prepared;
-  // Hours may have gone by since it was looked at.
-  throwProblems((await examineLive(admin, names.live, restorer.superuser)).problems);
+  const { admin, names, request, context, restorer } = prepared;
   const swap = [
     { from: names.live, to: names.kept },
     { from: working, to: names.live },
   ];
-  await renameDatabases(admin, swap, context);
+  await request.swap(names.live, () =>
+    request.step('swap with the live database', async () => {
+      // Hours may have gone by since it was looked at.
+      throwProblems((await examineLive(admin, names.live, restorer.superuser)).problems);
+      await renameDatabases(admin, swap, context);
+    }),
+  );
 }
 
 async function nameIt(prepared: PreparedRestore, working: string): Promise<void> {

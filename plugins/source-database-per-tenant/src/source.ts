@@ -7,6 +7,7 @@ import type { Options } from './options.ts';
 import { planUnits } from './plan.ts';
 import { readJob } from './read.ts';
 import { proofOf } from './proof.ts';
+import { recoverAll } from './recovery.ts';
 import { prepareRestore } from './restore.ts';
 
 /** The source; opens nothing before it is asked to. */
@@ -22,6 +23,7 @@ export function createSource(options: Options, given: Setup): Source {
     inspect: (backup, context) => inspectBackup(backup, context),
     compare: (target, backup, context) => compareDatabase(setup, target, backup, context),
     scratch: (request, context) => openScratchServer(setup, request, context, proofOf(setup)),
+    recovery: (server, context) => recoverAll(setup, server, context),
     lock: (name, holder, context) => takeLock(setup.settings, name, holder, context),
     close: async () => {
       await Promise.all([...attempts].map((attempt) => attempt.abandon()));

@@ -121,6 +121,7 @@ export function request(
       steps.push(name);
       return work();
     },
+    swap: (_live, work) => work(),
   }; // prettier-ignore
 }
 

@@ -3,7 +3,7 @@ import { createSetup, openScratchServer, takeLock, type Attempt } from '@pgsilo/
 import { checkSource } from './check.ts';
 import { inspectCluster } from './inspect.ts';
 import type { Options } from './options.ts';
-import { planCluster } from './plan.ts';
+import { clusterUnit, planCluster } from './plan.ts';
 import { readCluster } from './read.ts';
 import { proof } from './proof.ts';
 import { prepareRestore } from './restore.ts';
@@ -20,6 +20,7 @@ export function createSource(options: Options, given: Setup): Source {
     check: (context) => checkSource(setup, context),
     inspect: (backup, context) => inspectCluster(backup, context),
     scratch: (request, context) => openScratchServer(setup, request, context, proof),
+    recovery: () => ({ first: [{ unit: clusterUnit.name }], others: async () => [] }),
     lock: (name, holder, context) => takeLock(setup.settings, name, holder, context),
     close: async () => {
       await Promise.all([...attempts].map((attempt) => attempt.abandon()));

@@ -170,6 +170,7 @@ export function request(backup: BackupView, more: Partial<RestoreRequest> = {}):
     jobs: 1,
     owner: true,
     step: (_name, work) => work(),
+    swap: (_live, work) => work(),
     ...more,
   };
 }

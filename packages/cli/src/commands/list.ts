@@ -1,4 +1,4 @@
-import { listBackups } from '@pgsilo/engine';
+import { isSafetyBackup, listBackups } from '@pgsilo/engine';
 import type { CatalogEntry } from '@pgsilo/engine';
 import { abortReason, PgsiloError, toPgsiloError } from '@pgsilo/plugin';
 import { backupDocument, storedSize, totalBytes } from '../backup-document.ts';
@@ -163,9 +163,11 @@ function row(entry: CatalogEntry, narrow: boolean, { style, now }: Invocation): 
     ? errorCell(error)
     : keysDestroyed
       ? `keys destroyed ${formatTime(keysDestroyed.at)}`
-      : (manifest?.status ?? 'unreadable');
+      : manifest && isSafetyBackup(manifest)
+        ? `${manifest.status}, before a restore`
+        : (manifest?.status ?? 'unreadable');
   const colouredStatus = (text: string): Cell =>
-    status === 'good' && proved?.result !== 'failed' ? text : { text, colour: style.red };
+    status.startsWith('good') && proved?.result !== 'failed' ? text : { text, colour: style.red };
   const colouredSinks: Cell = lacking.length === 0 ? sinks : { text: sinks, colour: style.yellow };
   const name = printable(entry.unit);
   if (narrow) {

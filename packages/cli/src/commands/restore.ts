@@ -14,6 +14,7 @@ import { printable, printableText } from '../terminal/printable.ts';
 import { indented } from '../terminal/wrap.ts';
 
 export interface RestoreOptions {
+  readonly all?: boolean;
   readonly backup?: string;
   readonly before?: string;
   readonly at?: string;
@@ -25,6 +26,8 @@ export interface RestoreOptions {
   readonly rolesOnly?: boolean;
   readonly replace?: boolean;
   readonly dropOld?: boolean;
+  /** False with --no-safety-backup. */
+  readonly safetyBackup: boolean;
   readonly yes?: boolean;
   /** False with --no-owner. */
   readonly owner: boolean;
@@ -33,8 +36,30 @@ export interface RestoreOptions {
 
 const mostJobs = 4;
 
-/** `pgsilo restore`: shows what will be done, asks where something live is replaced, does it. */
-export async function restore(
+/** `pgsilo restore`: one unit, or with `--all` everything. */
+export async function restoreFile(
+  invocation: Invocation,
+  file: string,
+  unit: string | undefined,
+  options: RestoreOptions,
+): Promise<number> {
+  const refuse = (message: string, hint: string): never => {
+    throw new PgsiloError('usage.invalid', message, { hint });
+  };
+  if (unit !== undefined)
+    return options.all
+      ? refuse('--all is given with a unit', 'Leave out one of them.')
+      : restore(invocation, file, unit, options);
+  if (!options.all)
+    refuse(
+      'no unit is named',
+      '`pgsilo list FILE` shows them; --all restores everything into another server.',
+    );
+  return (await import('./restore-all.ts')).restoreEverything(invocation, file, options);
+}
+
+/** Shows what will be done, asks where something live is replaced, does it. */
+async function restore(
   invocation: Invocation,
   file: string,
   unit: string,
@@ -70,6 +95,7 @@ export async function restore(
         ...(options.rolesOnly ? { rolesOnly: true } : {}),
         replace,
         dropOld: options.dropOld ?? false,
+        safetyBackup: options.safetyBackup,
         jobs: options.jobs ?? Math.min(mostJobs, availableParallelism()),
         owner: options.owner,
         signal: invocation.signal,
@@ -85,7 +111,7 @@ export async function restore(
       watch.end();
       if (invocation.json) await invocation.out.json(restoreDocument(report, prepared));
       else await invocation.out.write(restoreText(report, invocation));
-      return 0;
+      return report.failedHooks.length > 0 ? 1 : 0;
     } finally {
       watch.end();
       await prepared?.close();
@@ -103,6 +129,8 @@ function refuseContradictions(options: RestoreOptions): void {
     refuse(`${chosen.map((name) => `--${name}`).join(' and ')} exclude each other`, 'Give one of them.');
   }
   if (options.dropOld && !options.replace) refuse('--drop-old is given without --replace', 'Add --replace.');
+  if (!options.safetyBackup && !options.replace)
+    refuse('--no-safety-backup is given without --replace', 'Nothing that is live is touched: leave it out.');
   if (options.replace && options.to !== undefined) {
     refuse('--replace and --to exclude each other', '--replace takes the name of the live one.');
   }

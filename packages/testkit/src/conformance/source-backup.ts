@@ -104,6 +104,7 @@ export function requestOf(backup: BackupView, more: Partial<RestoreRequest> = {}
     jobs: 1,
     owner: true,
     step: (_name, work) => work(),
+    swap: (_live, work) => work(),
     ...more,
   };
 }

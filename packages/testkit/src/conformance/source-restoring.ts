@@ -1,4 +1,5 @@
 import { isPgsiloError } from '@pgsilo/plugin';
+import type { RestoreRequest } from '@pgsilo/plugin';
 import { broken, mustEqual, mustReject, settle } from './check.ts';
 import { backUp, cutShort, damaged, requestOf, restore } from './source-backup.ts';
 import { sourceCheck } from './source-subject.ts';
@@ -77,15 +78,26 @@ export const sourceRestoringChecks: readonly SourceCheck[] = [
     {
       name: 'replace',
       promise:
-        "With replace the copy stands in the live one's place, and what it replaced is kept under the name that is told.",
-      reason: 'At 3 a.m. the way back must be there when the backup turns out to be the wrong one.',
+        "With replace the copy stands in the live one's place, and what it replaced is kept under the name that is told. The exchange happens within one call of the request's swap.",
+      reason:
+        'At 3 a.m. the way back must be there when the backup turns out to be the wrong one, and the hooks that stop and start the application run around swap.',
     },
     async (subject) => {
       const before = await subject.contentOf();
       const { view } = await backUp(subject);
       await subject.change();
       const changed = await subject.contentOf();
-      const { kept } = await restore(subject, requestOf(view, { replace: true }));
+      const seen: string[] = [];
+      const swap: RestoreRequest['swap'] = async (_live, work) => {
+        seen.push(await subject.contentOf());
+        const result = await work();
+        seen.push(await subject.contentOf());
+        return result;
+      };
+      const { kept } = await restore(subject, requestOf(view, { replace: true, swap }));
+      if (seen.length !== 2) broken(`swap was called ${seen.length / 2} times, not once`);
+      if (seen[0] !== changed) broken('the live unit was replaced before swap was called');
+      if (seen[1] !== before) broken('the live unit was not yet replaced when the work of swap had ended');
       if ((await subject.contentOf()) !== before) broken('the live unit does not hold what was backed up');
       if (kept === undefined)
         return broken('the restore does not say under which name the replaced one was kept');

@@ -1,0 +1,89 @@
+import { isPgsiloError, PgsiloError, toPgsiloError } from '@pgsilo/plugin';
+import { findBackup } from './catalog.ts';
+import type { FoundBackup } from './catalog.ts';
+import { newestRunAnywhere } from './history.ts';
+import type { Pipeline } from './pipeline.ts';
+import type { RestoreOptions } from './restore.ts';
+import type { EngineSession } from './session.ts';
+
+/** The backup to restore: the one that is named, or the newest that fits. Throws `catalog.not-found`, and `restore.refused` for a moment that no backup holds. */
+export async function chooseBackup(pipeline: Pipeline, options: RestoreOptions): Promise<FoundBackup> {
+  if (options.at) await refuseMoment(pipeline, options.unit, options.at, options.signal);
+  return findBackup(pipeline, options.unit, {
+    ...(options.backup === undefined ? {} : { backup: options.backup }),
+    ...(options.before === undefined ? {} : { before: options.before }),
+    ...(options.sink === undefined ? {} : { sink: options.sink }),
+    signal: options.signal,
+  });
+}
+
+/** What a person should know who expects the newest backup and gets this one, a sentence each. */
+export async function aboutChoice(
+  session: EngineSession,
+  options: RestoreOptions,
+  entry: FoundBackup,
+): Promise<readonly string[]> {
+  return [...passedOver(entry), ...(await vanishedBackup(session, options, entry))];
+}
+
+/** They hold what somebody wanted to be rid of; restored by default, a second call would undo the first. */
+function passedOver({ passedOver: ids }: FoundBackup): readonly string[] {
+  if (ids[0] === undefined) return [];
+  const what =
+    ids.length === 1
+      ? `${ids[0]}, which is newer and holds`
+      : `${ids.length} newer backups, the newest of them ${ids[0]}, which hold`;
+  return [`Pass over ${what} what an earlier restore replaced; to have that back: --backup ${ids[0]}`];
+}
+
+const unknownNewer = 'whether there was a newer backup is not known';
+
+/** A sentence when the newest run stored a newer backup than the one found: its manifest is gone, and the person expects that one. */
+async function vanishedBackup(
+  session: EngineSession,
+  options: RestoreOptions,
+  entry: FoundBackup,
+): Promise<readonly string[]> {
+  if (options.backup !== undefined || options.before !== undefined) return [];
+  try {
+    const { report, damaged } = await newestRunAnywhere(session);
+    if (damaged[0]) session.pipeline.log.warn(unknownNewer, { error: damaged[0].error.message });
+    const line = report?.units.find(({ unit }) => unit === entry.unit);
+    if (line?.backup === undefined || line.backup <= entry.backup) return [];
+    return [
+      `CAREFUL: the newest run stored ${line.backup}, and no sink that was looked at lists it; this older one is restored instead`,
+    ];
+  } catch (error) {
+    session.pipeline.log.warn(unknownNewer, { error: toPgsiloError(error).message });
+    return [];
+  }
+}
+
+/** A logical backup holds the moments at which it was made and none between them: says so, with the nearest. */
+async function refuseMoment(pipeline: Pipeline, unit: string, at: Date, signal: AbortSignal): Promise<void> {
+  if (pipeline.source.traits.pointInTime) return;
+  const before = await findBackup(pipeline, unit, { before: at, signal }).catch((error: unknown) => {
+    if (isPgsiloError(error) && error.code === 'catalog.not-found') return undefined;
+    throw error;
+  });
+  const nearest = before ?? (await findBackup(pipeline, unit, { signal }));
+  const distance = new Date(nearest.manifest.snapshotAt).getTime() - at.getTime();
+  const side = distance <= 0 ? 'before' : 'after';
+  throw new PgsiloError(
+    'restore.refused',
+    `${pipeline.source.use} keeps no write-ahead log, so ${JSON.stringify(unit)} cannot be brought back to ${at.toISOString()}; the nearest backup holds ${nearest.manifest.snapshotAt}, ${sayDistance(Math.abs(distance))} ${side} it`,
+    { hint: `Restore that one: --backup ${nearest.backup}.` },
+  );
+}
+
+function sayDistance(milliseconds: number): string {
+  const seconds = Math.round(milliseconds / 1000);
+  const [days, hours, minutes] = [
+    Math.floor(seconds / 86_400),
+    Math.floor(seconds / 3600) % 24,
+    Math.floor(seconds / 60) % 60,
+  ];
+  if (days > 0) return `${days} d ${hours} h`;
+  if (hours > 0) return `${hours} h ${minutes} min`;
+  return minutes > 0 ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
+}
