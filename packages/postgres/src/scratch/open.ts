@@ -16,7 +16,6 @@ import { runChecks } from './checks.ts';
 import { compareCopy } from './compare-copy.ts';
 import { commentOfRole, copyNameOf, dropRoles, openCleanup, sweepCopies } from './named-server.ts';
 import { startOwnServer, type OwnServer } from './own-server.ts';
-import { isSchema } from './schema-compare.ts';
 import { makeBareRoles, makeRolesAsTheyWere, makeTablespaces, mustBeOurs } from './surroundings.ts';
 
 /** What a source says of its units, so that they can be proved. */
@@ -176,7 +175,8 @@ class Scratch implements ScratchServer {
     const archive = this.#kind.archiveOf(backup);
     if (archive === undefined) return new Set();
     const settings = await this.#kind.settingsOf?.(backup);
-    const toc = await readToc(createReadStream(await artifactOf(backup, archive).spool()), isSchema);
+    const file = await artifactOf(backup, archive).spool();
+    const toc = await readToc(createReadStream(file), ({ section }) => section !== 'data');
     return rolesNeeded(toc.entries, settings);
   }
 

@@ -3,19 +3,17 @@ import { showName } from '../quoting.ts';
 import { tokens, type Token } from '../sql-tokens.ts';
 import type { TocEntry } from '../archive/toc.ts';
 
-/** Kinds of entries that a dump of the schema alone does not have, or that speak of the server rather than of the database. */
+/** Kinds of entries that a dump of the schema alone does not have, or that speak of the dump rather than of the database. */
 const notSchema = new Set([
-  'BLOB', 'BLOB METADATA', 'BLOBS', 'MATERIALIZED VIEW DATA', 'SEQUENCE SET', 'STATISTICS DATA', 'TABLE DATA',
+  'BLOB', 'BLOB METADATA', 'BLOBS', 'ENCODING', 'MATERIALIZED VIEW DATA', 'SEARCHPATH', 'SEQUENCE SET', 'STATISTICS DATA', 'STDSTRINGS', 'TABLE DATA',
 ]); // prettier-ignore
+/** Grants and comments on large objects, and what the installed version of an extension says of itself. */
+const notOfSchema = /^LARGE OBJECT|^EXTENSION /;
 
-/** Whether an entry of an archive says what the database is made of. */
+/** Whether an entry of an archive says what the database is made of. Grants, comments and labels belong to no section. */
 export function isSchema(entry: TocEntry): boolean {
-  if (entry.section !== 'pre-data' && entry.section !== 'post-data') return false;
-  if (notSchema.has(entry.desc) || isOfDatabase(entry)) return false;
-  // Grants and comments on large objects, and what the installed version of an extension says of itself.
-  return (
-    !entry.tag.startsWith('LARGE OBJECT') && !(entry.desc === 'COMMENT' && entry.tag.startsWith('EXTENSION '))
-  );
+  if (entry.section === 'data' || notSchema.has(entry.desc) || isOfDatabase(entry)) return false;
+  return entry.desc === 'EXTENSION' || !notOfSchema.test(entry.tag);
 }
 
 export interface SchemaCompareOptions {
@@ -29,7 +27,7 @@ export interface SchemaCompareOptions {
  * Compares what two archives say of a schema, object by object: kind, name, owner, definition, in no order. @returns differences as sentences.
  *
  * Definitions are equal when their texts are. PostgreSQL does not always print an expression as it read it: it adds parentheses and casts when it reads its own output back
- * (`a = ANY (ARRAY['x'::varchar]::text[])`), and a child table may get its columns in another order. So texts that differ are compared once more without those.
+ * (`a = ANY (ARRAY['x'::varchar]::text[])`), a child table may get its columns and a policy its roles in another order. So texts that differ are compared once more without those.
  */
 export function compareSchemas(
   archive: readonly TocEntry[],
@@ -90,10 +88,20 @@ function sameDefinitions(wanted: readonly TocEntry[], found: readonly TocEntry[]
 /** A definition without what changes when PostgreSQL reads its own output. */
 function shapeOf({ desc, definition }: TocEntry): string {
   const words = withoutCasts(tokens(definition)).map(({ kind, value }) => `${kind} ${value}`);
+  if (desc === 'POLICY') sortRoles(words);
   const text = words.join('\n');
   if (desc === 'ACL' || desc === 'DEFAULT ACL') return text.split('symbol ;').sort().join('');
   const inherits = desc === 'TABLE' && /\bINHERITS\b/.test(definition);
   return inherits ? text.split('symbol ,').sort().join('') : text;
+}
+
+/** A policy's roles are in the order of their numbers on the server. */
+function sortRoles(words: string[]): void {
+  const from = words.indexOf('word TO') + 1;
+  const end = words.findIndex((word, at) => at > from && (word === 'word USING' || word === 'word WITH'));
+  if (from === 0) return;
+  const to = end < 0 ? words.length : end;
+  words.splice(from, to - from, ...words.slice(from, to).sort());
 }
 
 const longerTypes = new Set(['varying', 'precision', 'with', 'without', 'time', 'zone']);
