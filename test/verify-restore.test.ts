@@ -248,7 +248,7 @@ ${inScratch}`;
     });
     expect(first.exit).toBe(0);
     const acme = backupsIn(join(server.folder, 'store/schemas')).find(({ unit }) => unit === 'acme')!;
-    const missing = { name: 'no "such" one', schema: 'public' };
+    const missing = { name: 'no "such" one', schema: 'public', objects: 1, example: 'x' };
     forgeManifest(acme.folder, (manifest) => ({
       ...manifest,
       about: { ...manifest.about, needsExtensions: [missing] },

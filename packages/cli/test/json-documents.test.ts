@@ -15,7 +15,7 @@ function merged(a: unknown, b: unknown): unknown {
   return typeof a === 'object' && typeof b === 'object' ? { ...a, ...b } : (a ?? b);
 }
 
-it('docs/json.md shows what the commands print', { timeout: 120_000 }, async () => {
+it('docs/json.md shows what the commands print', { timeout: 300_000 }, async () => {
   const { folder, file } = await project({
     units: [
       { name: 'acme', labels: { plan: 'pro' } },
@@ -30,6 +30,9 @@ it('docs/json.md shows what the commands print', { timeout: 120_000 }, async () 
   const described = JSON.parse(await readFile(file, 'utf8')) as { sinks: object[] };
   const kept = join(folder, 'kept.yaml');
   await writeFile(kept, JSON.stringify({ ...described, retention: { last: 1 } }));
+  const proving = join(folder, 'proving.yaml');
+  const checks = [{ name: 'there are users', sql: 'SELECT count(*) > 0 FROM app.users' }];
+  await writeFile(proving, JSON.stringify({ ...described, checks, objectives: { rto: '4h', rpo: '1d' } }));
   described.sinks.push({ use: 'local', name: 'off-site', path: 'off-site' });
   await writeFile(two, JSON.stringify(described));
   const sealed = join(folder, 'sealed.yaml');
@@ -66,6 +69,8 @@ it('docs/json.md shows what the commands print', { timeout: 120_000 }, async () 
     await json('copy', two, '--from', 'local', '--to', 'off-site'),
     ...(await ofKeys()),
     await json('verify', file, '--level', 'decode'),
+    await json('verify', proving, '--level', 'restore'),
+    await json('drill', proving),
     await json('restore', file, 'acme'),
     await json('plugins'),
     await json('plugins', 'local'),
