@@ -41,7 +41,11 @@ describe('the command line', () => {
     [['backup', 'f', '--onyl', 'x'], "unknown option '--onyl'", 'Did you mean --only?'],
     [['restore', 'f'], "missing required argument 'unit'", '`pgsilo restore --help`'],
     [['list', 'f', '--limit', '0'], "argument '0' is invalid", '`pgsilo list --help`'],
-    [['verify', 'f', '--level', 'deep'], 'Allowed choices are objects, decode, restore', '`pgsilo verify --help`'],
+    [
+      ['verify', 'f', '--level', 'deep'],
+      'Allowed choices are objects, decode, restore',
+      '`pgsilo verify --help`',
+    ],
     [['list', 'f', 'u', 'more'], 'too many arguments', '`pgsilo list --help`'],
   ])('refuses %j with exit 2 and says what is near', async (parameters, message, next) => {
     const ended = await pgsilo([...parameters, '--json']);
