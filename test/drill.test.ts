@@ -20,7 +20,7 @@ beforeAll(async () => {
   at = { cwd: server.folder, env: { VIGIA_URL: server.url, SCRATCH: scratch.path } };
   await createFleet(server, fleet);
 });
-afterEach(async () => expect(await scratch.left()).toEqual([]));
+afterEach(() => scratch.mustBeEmpty());
 afterAll(async () => {
   scratch?.remove();
   await server?.stop();
@@ -46,10 +46,10 @@ describe('drill', { timeout: 240_000 }, () => {
     expect(report).toMatchObject({ pipeline: 'vigia', run, status: 'ok', warnings: [] });
     expect(report.units.map(({ unit }: { unit: string }) => unit).sort()).toEqual([...units].sort());
     for (const unit of report.units) {
-      expect(unit, unit.unit).toMatchObject({ status: 'ok', backup: run, sink: 'local' });
-      expect(unit.restoreSeconds, unit.unit).toBeGreaterThan(0);
-      expect(unit.restoreSeconds, unit.unit).toBeLessThanOrEqual(report.recoverySeconds);
-      expect(unit.rawBytes, unit.unit).toBeGreaterThan(0);
+      expect(unit, `of ${unit.unit}`).toMatchObject({ status: 'ok', backup: run, sink: 'local' });
+      expect(unit.restoreSeconds, `of ${unit.unit}`).toBeGreaterThan(0);
+      expect(unit.restoreSeconds, `of ${unit.unit}`).toBeLessThanOrEqual(report.recoverySeconds);
+      expect(unit.rawBytes, `of ${unit.unit}`).toBeGreaterThan(0);
     }
     expect(report.objectives.rto).toEqual({ target: 14_400, actual: report.recoverySeconds, met: true });
     expect(report.objectives.rpo).toMatchObject({ target: 3600, met: true });

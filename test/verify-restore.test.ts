@@ -31,7 +31,7 @@ beforeAll(async () => {
   at = { cwd: server.folder, env: { VIGIA_URL: server.url, SCRATCH: scratch.path } };
   await createFleet(server, fleet);
 });
-afterEach(async () => expect(await scratch.left()).toEqual([]));
+afterEach(() => scratch.mustBeEmpty());
 afterAll(async () => {
   scratch?.remove();
   await server?.stop();
@@ -112,8 +112,8 @@ describe('verify --level restore', { timeout: 240_000 }, () => {
     const { backups } = (await pgsiloOk(['list', file, '--json'], at)).json();
     expect(backups).toHaveLength(4);
     for (const { unit, verified: note } of backups) {
-      expect(note, unit).toMatchObject({ result: 'ok', at: expect.any(String) });
-      expect(note.seconds, unit).toBeCloseTo(of(unit).restoreSeconds!, 3);
+      expect(note, `of ${unit}`).toMatchObject({ result: 'ok', at: expect.any(String) });
+      expect(note.seconds, `of ${unit}`).toBeCloseTo(of(unit).restoreSeconds!, 3);
     }
     expect((await pgsiloOk(['list', file], at)).stdout).toMatch(/restored/);
   });
@@ -204,7 +204,7 @@ describe('verify --level restore', { timeout: 240_000 }, () => {
           ...identity,
         },
       );
-      expect(exitCode, stderr).toBe(0);
+      expect(exitCode, `said: ${stderr}`).toBe(0);
       expect(stdout).toContain('1 backup restored and proved');
       expect(await own.left()).toEqual([]);
     } finally {

@@ -226,18 +226,18 @@ describe('a throwaway server', () => {
     expect(foldersLeft()).toEqual([]);
   });
 
-  it('needs a folder that its user can reach', async () => {
-    if (process.getuid?.() !== 0)
-      return expect(scratch({ user: 'nobody' })).rejects.toMatchObject({ code: 'config.invalid' });
+  it('needs a user that it can run as, and a folder that this user can reach', async () => {
+    const root = process.getuid?.() === 0;
     const closed = join(folder, 'closed');
     mkdirSync(closed, { mode: 0o700 });
-    await expect(scratch({ folder: closed })).rejects.toMatchObject({
+    await expect(scratch(root ? { folder: closed } : { user: 'nobody' })).rejects.toMatchObject({
       code: 'config.invalid',
-      message: expect.stringContaining(`may not pass through ${closed}`),
+      message: expect.stringContaining(
+        root ? `may not pass through ${closed}` : 'only root can start a server as another user',
+      ),
     });
-    await expect(scratch({ user: 'no such user' })).rejects.toMatchObject({ code: 'config.invalid' });
-    await expect(scratch({ user: 'root' })).rejects.toMatchObject({ code: 'config.invalid' });
-    return undefined;
+    for (const user of ['no such user', 'root', '-u'])
+      await expect(scratch({ user })).rejects.toMatchObject({ code: 'config.invalid' });
   });
 
   it('is removed by the next one when pgsilo was killed together with what watches it', async () => {
