@@ -192,6 +192,8 @@ function restoreCommand(program: Command): void {
     .option('--at <time>', 'the state at this very moment; needs write-ahead log')
     .option('--from <sink>', 'read from this sink')
     .option('--to <name>', 'name of the new database')
+    .option('--into <name>', 'of a unit that is a schema: put it into this database, which exists')
+    .option('--to-schema <name>', 'of a unit that is a schema: another name for it')
     .option('--to-server <env:NAME|url>', 'another server; env:NAME reads the URL from a variable')
     .option('--table <schema.table>', 'only this table and what it needs; may be given again', collect)
     .option('--database <name>', 'of a unit that holds a whole server: only this database')
@@ -207,6 +209,7 @@ function restoreCommand(program: Command): void {
         'pgsilo restore vigia.yaml acme',
         'pgsilo restore vigia.yaml acme --before 2026-11-20T18:00:00Z --table public.orders',
         'pgsilo restore vigia.yaml acme --replace',
+        'pgsilo restore schemas.yaml acme --to-schema acme_yesterday',
         'pgsilo restore vigia.yaml @globals --to-server env:NEW_SERVER_URL',
         'pgsilo restore server.yaml @cluster --database nostromo --to nostromo_copy',
       ),

@@ -19,6 +19,10 @@ export interface RestoreOptions {
   readonly to?: string;
   /** Connection string; secret. */
   readonly toServer?: string;
+  /** A database that exists; asked only of sources that restore schemas. */
+  readonly into?: string;
+  /** Another name for the schema; likewise. */
+  readonly toSchema?: string;
   readonly replace: boolean;
   readonly dropOld: boolean;
   readonly jobs: number;
@@ -89,6 +93,8 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
     backup: openBackup(session, sink, entry.manifest, entry.sinks.slice(1)).view,
     ...(options.to === undefined ? {} : { to: options.to }),
     ...(options.toServer === undefined ? {} : { toServer: options.toServer }),
+    ...(options.into === undefined ? {} : { into: options.into }),
+    ...(options.toSchema === undefined ? {} : { toSchema: options.toSchema }),
     ...(options.tables === undefined ? {} : { tables: options.tables }),
     ...(options.database === undefined ? {} : { database: options.database }),
     ...(options.rolesOnly ? { rolesOnly: true } : {}),
@@ -126,17 +132,22 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
   };
 }
 
-/** A source that does not know of a part would restore all of the unit. */
-function refuseParts({ source }: Pipeline, { database, rolesOnly, unit }: RestoreOptions): void {
+/** A source that does not know of a part would restore all of the unit, or put it somewhere else. */
+function refuseParts({ source }: Pipeline, options: RestoreOptions): void {
+  const { database, rolesOnly, into, toSchema, unit } = options;
+  const server = 'takes a part out of a unit that holds a whole server';
+  const schema = 'says where a unit that is a schema goes';
   const wanted = [
-    { part: 'database', option: '--database', asked: database !== undefined },
-    { part: 'roles', option: '--roles-only', asked: rolesOnly === true },
+    { part: 'database', option: '--database', asked: database !== undefined, does: server },
+    { part: 'roles', option: '--roles-only', asked: rolesOnly === true, does: server },
+    { part: 'schema', option: '--into', asked: into !== undefined, does: schema },
+    { part: 'schema', option: '--to-schema', asked: toSchema !== undefined, does: schema },
   ] as const;
-  for (const { part, option, asked } of wanted) {
+  for (const { part, option, asked, does } of wanted) {
     if (!asked || source.traits.parts?.includes(part)) continue;
     throw new PgsiloError(
       'restore.refused',
-      `${option} takes a part out of a unit that holds a whole server, and ${JSON.stringify(unit)} of ${source.use} is none`,
+      `${option} ${does}, and ${JSON.stringify(unit)} of ${source.use} is none`,
       { hint: `Leave ${option} out.` },
     );
   }

@@ -7,6 +7,10 @@ export interface RestoreRequest {
   readonly to?: string;
   /** Connection string of another server; undefined: the pipeline's own. Secret. */
   readonly toServer?: string;
+  /** The database, which exists, that a schema is put into; undefined: a new one, with `replace` or `toSchema` the unit's own. Asked only of sources whose traits name `schema` among their parts. */
+  readonly into?: string;
+  /** Another name for the restored schema; asked only of the same. */
+  readonly toSchema?: string;
   /** Put the restored copy in the live one's place, after it was compared. */
   readonly replace: boolean;
   /** With `replace`: drop the old one after the swap rather than keep it under another name. */
@@ -41,7 +45,7 @@ export interface Restoration {
 }
 
 export interface RestoreOutcome {
-  /** Where it is now: the database's name. */
+  /** Where it is now: the database's name; the schema's, where it was put into a database that was there. */
   readonly target: string;
   /** What was compared with the fingerprint: `14 tables, 2,310,442 rows, 3 sequences`. */
   readonly compared: string;

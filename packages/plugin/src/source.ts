@@ -200,5 +200,5 @@ export interface SourceTraits {
   readonly parts?: readonly RestorePart[];
 }
 
-/** A database out of a whole server (`--database`), or its roles alone (`--roles-only`). */
-export type RestorePart = 'database' | 'roles';
+/** A database out of a whole server (`--database`), its roles alone (`--roles-only`), or a schema into a database that has others (`--into`, `--to-schema`). */
+export type RestorePart = 'database' | 'roles' | 'schema';

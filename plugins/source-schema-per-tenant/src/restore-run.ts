@@ -11,6 +11,7 @@ import {
 } from '@pgsilo/postgres'; // prettier-ignore
 import type { UnitNeeds } from './about.ts';
 import type { SourceSetup } from './setup.ts';
+import { staleNames } from './stale-names.ts';
 
 /** A restore of a schema that was found possible. */
 export interface PreparedRestore {
@@ -47,6 +48,19 @@ export async function runRestore(prepared: PreparedRestore): Promise<RestoreOutc
     await request.step('analyze', () =>
       inWorking(prepared, working, 'analyze the restored schema', (session) => session.query('ANALYZE')),
     );
+    const { schema } = prepared;
+    const toSchema = request.toSchema ?? schema;
+    const warnings =
+      toSchema === schema
+        ? []
+        : await request.step('rename the schema', () =>
+            inWorking(prepared, working, 'rename the schema', async (session) => {
+              await session.query(
+                `ALTER SCHEMA ${quoteIdentifier(schema)} RENAME TO ${quoteIdentifier(toSchema)}`,
+              );
+              return await staleNames(session, toSchema, schema);
+            }),
+          );
     throwIfAborted(context.signal);
     prepared.progress.naming = true;
     await request.step('give it its name', () =>
@@ -55,7 +69,7 @@ export async function runRestore(prepared: PreparedRestore): Promise<RestoreOutc
     const next = [
       `The schema is alone in its database. Remove that when it is no longer needed: DROP DATABASE ${quoteIdentifier(names.target)};`,
     ];
-    return { target: names.target, compared, warnings: [], next };
+    return { target: names.target, compared, warnings, next };
   } catch (error) {
     throw await undo(prepared, working, error);
   }

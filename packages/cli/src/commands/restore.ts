@@ -20,6 +20,8 @@ export interface RestoreOptions {
   readonly from?: string;
   readonly to?: string;
   readonly toServer?: string;
+  readonly into?: string;
+  readonly toSchema?: string;
   readonly table?: readonly string[];
   readonly database?: string;
   readonly rolesOnly?: boolean;
@@ -65,6 +67,8 @@ export async function restore(
         ...(sink === undefined ? {} : { sink }),
         ...(to === undefined ? {} : { to }),
         ...(toServer === undefined ? {} : { toServer }),
+        ...(options.into === undefined ? {} : { into: options.into }),
+        ...(options.toSchema === undefined ? {} : { toSchema: options.toSchema }),
         ...(tables === undefined ? {} : { tables }),
         ...(options.database === undefined ? {} : { database: options.database }),
         ...(options.rolesOnly ? { rolesOnly: true } : {}),
@@ -103,9 +107,15 @@ function refuseContradictions(options: RestoreOptions): void {
     refuse(`${chosen.map((name) => `--${name}`).join(' and ')} exclude each other`, 'Give one of them.');
   }
   if (options.dropOld && !options.replace) refuse('--drop-old is given without --replace', 'Add --replace.');
-  if (options.replace && options.to !== undefined) {
-    refuse('--replace and --to exclude each other', '--replace takes the name of the live one.');
-  }
+  for (const [name, value] of [
+    ['--to', options.to],
+    ['--into', options.into],
+    ['--to-schema', options.toSchema],
+  ])
+    if (options.replace && value !== undefined)
+      refuse(`--replace and ${name} exclude each other`, '--replace takes the name of the live one.');
+  if (options.to !== undefined && options.into !== undefined)
+    refuse('--to and --into exclude each other', '--to names a new database, --into one that is there.');
   if (options.replace && options.table !== undefined) {
     refuse(
       '--replace and --table exclude each other',
