@@ -136,6 +136,38 @@ describe('a restore in place that is interrupted or killed', () => {
     },
   );
 
+  it('rows come back by the command, and it says how many', { timeout: 120_000 }, async () => {
+    const rows = ['restore', file, 'globex', '--rows', 'invoice where id <= 3'];
+    await server.query('app', 'DELETE FROM globex.invoice WHERE id <= 2');
+    const skipping = await pgsiloOk([...rows, '--on-conflict', 'skip'], at);
+    expect(skipping.stdout).toMatch(/rows +invoice: 2 inserted, 0 replaced, 1 skipped/);
+    const unasked = await pgsilo([...rows, '--on-conflict', 'replace'], at);
+    expect([unasked.exit, unasked.stderr]).toEqual([
+      2,
+      expect.stringContaining('--on-conflict replace asks for confirmation'),
+    ]);
+    await server.query('app', 'UPDATE globex.invoice SET total = 0 WHERE id = 1');
+    const { rows: counted } = (
+      await pgsiloOk([...rows, '--on-conflict', 'replace', '--yes', '--json'], at)
+    ).json();
+    expect(counted).toEqual([{ table: 'invoice', inserted: 0, replaced: 3, skipped: 0 }]);
+    expect(await server.query('app', 'SELECT total::int FROM globex.invoice WHERE id = 1')).toEqual([
+      { total: 1 },
+    ]);
+    await server.query('app', 'DELETE FROM globex.child');
+    const all = await pgsiloOk(['restore', file, 'globex', '--table', 'child', '--data-only'], at);
+    expect(all.stdout).toMatch(/rows +child: 1 inserted/);
+    for (const [wrong, message] of [
+      [['--data-only'], '--data-only is given without --table'],
+      [['--on-conflict', 'skip'], '--on-conflict is given without --rows or --data-only'],
+      [['--rows', 'invoice where true', '--to', 'x'], '--to excludes --rows'],
+      [['--rows', 'invoice'], 'is not of the form'],
+    ] as const) {
+      const refused = await pgsilo(['restore', file, 'globex', ...wrong], at);
+      expect([refused.exit, refused.stderr]).toEqual([2, expect.stringContaining(message)]);
+    }
+  });
+
   it('elsewhere, the options for schemas are refused', async () => {
     const text = `pipeline: other\nsource: { use: database-per-tenant, connection: "\${env:SCHEMAS_URL}", match: app, bin: ${server.bin} }\nsinks: [{ use: local, path: other }]\n`;
     writeFileSync(join(server.folder, 'other.yaml'), text);
@@ -146,5 +178,10 @@ describe('a restore in place that is interrupted or killed', () => {
         expect.stringContaining(`${option} says where a unit that is a schema goes`),
       ]);
     }
+    const rows = await pgsilo(['restore', 'other.yaml', 'app', '--rows', 't where true'], at);
+    expect([rows.exit, rows.stderr]).toEqual([
+      2,
+      expect.stringContaining('cannot put rows into live tables'),
+    ]);
   });
 });

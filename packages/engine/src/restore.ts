@@ -1,5 +1,5 @@
 import { isPgsiloError, PgsiloError, toPgsiloError } from '@pgsilo/plugin';
-import type { Restoration, RestoreRequest } from '@pgsilo/plugin';
+import type { Restoration, RestoreRequest, RowConflict, RowSelection, RowsRestored } from '@pgsilo/plugin';
 import { openBackup } from './backup-view.ts';
 import { findBackup, sinksNamed } from './catalog.ts';
 import type { FoundBackup } from './catalog.ts';
@@ -27,6 +27,9 @@ export interface RestoreOptions {
   readonly dropOld: boolean;
   readonly jobs: number;
   readonly tables?: readonly string[];
+  /** Only these rows, into the live tables; asked only of sources that can. */
+  readonly rows?: readonly RowSelection[];
+  readonly onConflict?: RowConflict;
   /** Of a unit that holds a whole server: this database of it alone. */
   readonly database?: string;
   /** Of such a unit: its roles alone. */
@@ -60,6 +63,7 @@ export interface RestoreReport {
   readonly sink: string;
   readonly target: string;
   readonly compared: string;
+  readonly rows?: readonly RowsRestored[];
   readonly kept?: string;
   readonly steps: readonly { readonly name: string; readonly seconds: number }[];
   readonly seconds: number;
@@ -96,6 +100,8 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
     ...(options.into === undefined ? {} : { into: options.into }),
     ...(options.toSchema === undefined ? {} : { toSchema: options.toSchema }),
     ...(options.tables === undefined ? {} : { tables: options.tables }),
+    ...(options.rows === undefined ? {} : { rows: options.rows }),
+    ...(options.onConflict === undefined ? {} : { onConflict: options.onConflict }),
     ...(options.database === undefined ? {} : { database: options.database }),
     ...(options.rolesOnly ? { rolesOnly: true } : {}),
     replace: options.replace,
@@ -134,7 +140,7 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
 
 /** A source that does not know of a part would restore all of the unit, or put it somewhere else. */
 function refuseParts({ source }: Pipeline, options: RestoreOptions): void {
-  const { database, rolesOnly, into, toSchema, unit } = options;
+  const { database, rolesOnly, into, toSchema, rows, unit } = options;
   const server = 'takes a part out of a unit that holds a whole server';
   const schema = 'says where a unit that is a schema goes';
   const wanted = [
@@ -143,6 +149,10 @@ function refuseParts({ source }: Pipeline, options: RestoreOptions): void {
     { part: 'schema', option: '--into', asked: into !== undefined, does: schema },
     { part: 'schema', option: '--to-schema', asked: toSchema !== undefined, does: schema },
   ] as const;
+  if (rows !== undefined && !source.traits.parts?.includes('rows'))
+    throw new PgsiloError('restore.refused', `${source.use} cannot put rows into live tables`, {
+      hint: 'Restore the table into a new database (--table), and copy the rows from there.',
+    });
   for (const { part, option, asked, does } of wanted) {
     if (!asked || source.traits.parts?.includes(part)) continue;
     throw new PgsiloError(

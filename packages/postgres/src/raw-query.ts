@@ -9,6 +9,8 @@ interface Wire {
     write(bytes: Uint8Array): boolean;
     once(event: 'drain', listener: () => void): void;
     off(event: 'drain', listener: () => void): void;
+    pause(): void;
+    resume(): void;
   };
   endCopyFrom(): void;
   sendCopyFail(message: string): void;
@@ -41,6 +43,52 @@ export function copyIn(
   return submit(session, new RawQuery(Buffer.from(sql), body), doing, signal);
 }
 
+/** Runs `COPY … TO STDOUT` and yields what it says, at the pace of whoever reads; who stops early ends the session with it. Throws like `Session.query`. */
+export async function* copyOut(
+  session: Session,
+  sql: string,
+  doing: string,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  let ended = false;
+  let wake = (): void => undefined;
+  const query = new RawQuery(Buffer.from(sql));
+  const wire = (session.client as unknown as { connection: Wire }).connection;
+  query.onCopyData = (piece) => {
+    pieces.push(piece);
+    bytes += piece.byteLength;
+    if (bytes > mostWaiting) wire.stream.pause();
+    wake();
+  };
+  const outcome = submit(session, query, doing, signal).finally(() => {
+    ended = true;
+    wake();
+  });
+  outcome.catch(() => undefined);
+  try {
+    while (!ended || pieces.length > 0) {
+      if (pieces.length > 0) {
+        const all = Buffer.concat(pieces.splice(0));
+        bytes = 0;
+        yield all;
+        wire.stream.resume();
+      } else
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+    }
+    await outcome;
+  } finally {
+    wire.stream.resume();
+    if (!ended) await session.close();
+  }
+}
+
+/** Bytes that may wait for a reader before the server is made to wait. */
+const mostWaiting = 1024 * 1024;
+
 async function submit(
   session: Session,
   query: RawQuery,
@@ -62,6 +110,7 @@ async function submit(
 class RawQuery {
   readonly done: Promise<void>;
   bodyError: unknown;
+  onCopyData: ((piece: Uint8Array) => void) | undefined;
   readonly #sql: Uint8Array;
   readonly #body: AsyncIterable<Uint8Array> | undefined;
   readonly #failed: AbortController = new AbortController();
@@ -139,7 +188,10 @@ class RawQuery {
   handleCommandComplete(): void {}
   handleEmptyQuery(): void {}
   handlePortalSuspended(): void {}
-  handleCopyData(): void {}
+  handleCopyData(message: unknown): void {
+    // A view of a buffer that pg uses again.
+    this.onCopyData?.(Uint8Array.from((message as { readonly chunk: Uint8Array }).chunk));
+  }
 }
 
 function message(type: string, length: number): Buffer {

@@ -1,6 +1,6 @@
 import { PgsiloError, throwIfAborted, toPgsiloError, type RestoreOutcome } from '@pgsilo/plugin';
 import {
-  asRestoreError, compareFingerprintWithin, quoteIdentifier, showName, terminateSessions, throwProblems, openSession, type Fingerprint,
+  asRestoreError, compareFingerprintWithin, quoteIdentifier, showName, terminateSessions, throwProblems, transactionOutcome, type Fingerprint,
 } from '@pgsilo/postgres'; // prettier-ignore
 import { schemaTies } from './dependents.ts';
 import { findSchema, tieProblems } from './live-conditions.ts';
@@ -150,23 +150,9 @@ async function settle(
   await session.close();
   await terminateSessions({ ...session.settings, database: session.database }, applicationName, 60_000);
   if (committing === undefined) return 'Nothing was changed.';
-  const other = await openSession(session.settings, {
-    database: session.database,
-    applicationName: 'pgsilo cleanup',
-    purpose: 'ask what became of the restore',
-    signal: AbortSignal.timeout(60_000),
-  });
-  try {
-    const [row] = await other.query<{ status: string | null }>(
-      'SELECT pg_xact_status($1::text::xid8) AS status',
-      [committing],
-    );
-    if (row?.status !== 'committed') return 'Nothing was changed.';
-    const kept = request.replace && live ? `, ${showName(aside)} the replaced one` : '';
-    return `All of it had been done by then: ${showName(request.replace ? schema : target)} is the restored schema${kept}.`;
-  } finally {
-    await other.close();
-  }
+  if ((await transactionOutcome(session, committing)) !== 'committed') return 'Nothing was changed.';
+  const kept = request.replace && live ? `, ${showName(aside)} the replaced one` : '';
+  return `All of it had been done by then: ${showName(request.replace ? schema : target)} is the restored schema${kept}.`;
 }
 
 /** What is done after the restored schema has its name, and the report. Never throws: the restore is whole by now. */

@@ -7,6 +7,7 @@ import {
 import { readNeeds, type Need, type UnitNeeds } from './about.ts';
 import { prepareLiveRestore, refuseSchemaName } from './live-restore.ts';
 import { runRestore } from './restore-run.ts';
+import { prepareRowsRestore } from './rows-restore.ts';
 import type { SourceSetup } from './setup.ts';
 import { schemaOf } from './units.ts';
 
@@ -20,6 +21,7 @@ export async function prepareRestore(
   const schema = refuseUnbuilt(request);
   const needs = readNeeds(backup.facts.about);
   if (!needs) throw refused(`backup ${backup.id} does not say what its schema needs`, 'Upgrade pgsilo.');
+  if (request.rows) return prepareRowsRestore(setup, request, context, schema, needs);
   const beside = request.toSchema !== undefined && request.to === undefined;
   if (request.replace || request.into !== undefined || beside)
     return prepareLiveRestore(setup, request, context, schema, needs);
@@ -70,7 +72,7 @@ async function prepareNewDatabase(
     const dumpMajor = majorVersion(toc.header.dumpVersion) ?? 0;
     const tool = await findPgRestore(setup, admin.major, dumpMajor, context.signal);
     const prepared = {
-      setup, request, context, admin, applicationName, names, schema, needs, archive, tool, fingerprint, swaps: false as const,
+      setup, request, context, admin, applicationName, names, schema, needs, archive, tool, fingerprint, entries: undefined, swaps: false as const,
       progress: { naming: false },
     }; // prettier-ignore
     return {
@@ -121,7 +123,7 @@ function refuseUnbuilt(request: RestoreRequest): string {
   if (request.tables)
     throw refused(
       'pgsilo cannot restore single tables of a schema yet',
-      'Restore the whole schema into a database of its own, and copy the tables from there.',
+      'Restore the whole schema beside the live one (--to-schema), and copy what you need; or only its rows into the live tables: --table NAME --data-only.',
     );
   return schema;
 }
