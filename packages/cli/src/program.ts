@@ -197,8 +197,23 @@ function restoreCommand(program: Command): void {
     .option('--at <time>', 'the state at this very moment; needs write-ahead log')
     .option('--from <sink>', 'read from this sink')
     .option('--to <name>', 'name of the new database')
+    .option('--into <name>', 'of a unit that is a schema: put it into this database, which exists')
+    .option('--to-schema <name>', 'of a unit that is a schema: another name for it')
     .option('--to-server <env:NAME|url>', 'another server; env:NAME reads the URL from a variable')
     .option('--table <schema.table>', 'only this table and what it needs; may be given again', collect)
+    .option('--data-only', 'with --table: only its rows, into the live table')
+    .option(
+      '--rows <table where condition>',
+      'only these rows, into the live table; may be given again',
+      collect,
+    )
+    .addOption(
+      choice('--on-conflict <what>', 'what becomes of rows that are there already', [
+        'fail',
+        'skip',
+        'replace',
+      ]),
+    )
     .option('--database <name>', 'of a unit that holds a whole server: only this database')
     .option('--roles-only', 'of a unit that holds a whole server: only its roles')
     .option('--replace', 'put it in the place of the live one, after it was compared')
@@ -213,6 +228,8 @@ function restoreCommand(program: Command): void {
         'pgsilo restore vigia.yaml acme',
         'pgsilo restore vigia.yaml acme --before 2026-11-20T18:00:00Z --table public.orders',
         'pgsilo restore vigia.yaml acme --replace',
+        'pgsilo restore schemas.yaml acme --to-schema acme_yesterday',
+        `pgsilo restore schemas.yaml acme --rows "accounts where id = 7" --on-conflict skip`,
         'pgsilo restore vigia.yaml @globals --to-server env:NEW_SERVER_URL',
         'pgsilo restore vigia.yaml --all --to-server env:NEW_SERVER_URL',
         'pgsilo restore server.yaml @cluster --database nostromo --to nostromo_copy',

@@ -28,6 +28,12 @@ export function restoreText(report: RestoreReport, { style, quiet, progress, out
     `${style.green('restored')}  ${style.bold(printable(unit))}  ${report.backup}  in ${formatDuration(seconds * 1000)}\n`,
     line('is now', printable(target)),
     line('compared', safe(compared)),
+    ...(report.rows ?? []).map((each, index) =>
+      line(
+        index === 0 ? 'rows' : '',
+        `${printable(each.table)}: ${each.inserted} inserted, ${each.replaced} replaced, ${each.skipped} skipped`,
+      ),
+    ),
     ...(kept === undefined ? [] : [line('kept', `${printable(kept)} is what was live before`)]),
     ...(safetyBackup === undefined
       ? []

@@ -1,5 +1,12 @@
 import { PgsiloError } from '@pgsilo/plugin';
-import type { Restoration, RestoreOutcome, RestoreRequest } from '@pgsilo/plugin';
+import type {
+  Restoration,
+  RestoreOutcome,
+  RestoreRequest,
+  RowConflict,
+  RowSelection,
+  RowsRestored,
+} from '@pgsilo/plugin';
 import { openBackup } from './backup-view.ts';
 import { sinksNamed } from './catalog.ts';
 import type { FoundBackup } from './catalog.ts';
@@ -23,12 +30,19 @@ export interface RestoreOptions {
   readonly to?: string;
   /** Connection string; secret. */
   readonly toServer?: string;
+  /** A database that exists; asked only of sources that restore schemas. */
+  readonly into?: string;
+  /** Another name for the schema; likewise. */
+  readonly toSchema?: string;
   readonly replace: boolean;
   readonly dropOld: boolean;
   /** Back up what is replaced before the restore begins; where nothing is replaced nothing is. */
   readonly safetyBackup: boolean;
   readonly jobs: number;
   readonly tables?: readonly string[];
+  /** Only these rows, into the live tables; asked only of sources that can. */
+  readonly rows?: readonly RowSelection[];
+  readonly onConflict?: RowConflict;
   /** Of a unit that holds a whole server: this database of it alone. */
   readonly database?: string;
   /** Of such a unit: its roles alone. */
@@ -62,6 +76,7 @@ export interface RestoreReport {
   readonly sink: string;
   readonly target: string;
   readonly compared: string;
+  readonly rows?: readonly RowsRestored[];
   readonly kept?: string;
   /** The backup of what was replaced, as it was before. */
   readonly safetyBackup?: SafetyBackup;
@@ -86,7 +101,11 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
     backup: openBackup(session, sink, entry.manifest, entry.sinks.slice(1)).view,
     ...(options.to === undefined ? {} : { to: options.to }),
     ...(options.toServer === undefined ? {} : { toServer: options.toServer }),
+    ...(options.into === undefined ? {} : { into: options.into }),
+    ...(options.toSchema === undefined ? {} : { toSchema: options.toSchema }),
     ...(options.tables === undefined ? {} : { tables: options.tables }),
+    ...(options.rows === undefined ? {} : { rows: options.rows }),
+    ...(options.onConflict === undefined ? {} : { onConflict: options.onConflict }),
     ...(options.database === undefined ? {} : { database: options.database }),
     ...(options.rolesOnly ? { rolesOnly: true } : {}),
     replace: options.replace,
@@ -220,17 +239,26 @@ class Course {
   }
 }
 
-/** A source that does not know of a part would restore all of the unit. */
-function refuseParts({ source }: Pipeline, { database, rolesOnly, unit }: RestoreOptions): void {
+/** A source that does not know of a part would restore all of the unit, or put it somewhere else. */
+function refuseParts({ source }: Pipeline, options: RestoreOptions): void {
+  const { database, rolesOnly, into, toSchema, rows, unit } = options;
+  const server = 'takes a part out of a unit that holds a whole server';
+  const schema = 'says where a unit that is a schema goes';
   const wanted = [
-    { part: 'database', option: '--database', asked: database !== undefined },
-    { part: 'roles', option: '--roles-only', asked: rolesOnly === true },
+    { part: 'database', option: '--database', asked: database !== undefined, does: server },
+    { part: 'roles', option: '--roles-only', asked: rolesOnly === true, does: server },
+    { part: 'schema', option: '--into', asked: into !== undefined, does: schema },
+    { part: 'schema', option: '--to-schema', asked: toSchema !== undefined, does: schema },
   ] as const;
-  for (const { part, option, asked } of wanted) {
+  if (rows !== undefined && !source.traits.parts?.includes('rows'))
+    throw new PgsiloError('restore.refused', `${source.use} cannot put rows into live tables`, {
+      hint: 'Restore the table into a new database (--table), and copy the rows from there.',
+    });
+  for (const { part, option, asked, does } of wanted) {
     if (!asked || source.traits.parts?.includes(part)) continue;
     throw new PgsiloError(
       'restore.refused',
-      `${option} takes a part out of a unit that holds a whole server, and ${JSON.stringify(unit)} of ${source.use} is none`,
+      `${option} ${does}, and ${JSON.stringify(unit)} of ${source.use} is none`,
       { hint: `Leave ${option} out.` },
     );
   }

@@ -25,7 +25,14 @@ export type {
 } from './plugin.ts';
 export type { CheckOutcome, Examination, ProofCheck, ScratchRequest, ScratchServer } from './proof.ts';
 export type { Recovery, RecoveryUnit } from './recovery.ts';
-export type { Restoration, RestoreOutcome, RestoreRequest } from './restore.ts';
+export type {
+  Restoration,
+  RestoreOutcome,
+  RestoreRequest,
+  RowConflict,
+  RowSelection,
+  RowsRestored,
+} from './restore.ts';
 export { isSecret, redact, Secret } from './secret.ts';
 export type {
   ByteRange,

@@ -1,5 +1,16 @@
 import type { BackupView } from './source.ts';
 
+/** What becomes of a row that is there already: the restore fails, it stays as it is, or it is made what it was (by primary key). */
+export type RowConflict = 'fail' | 'skip' | 'replace';
+
+/** Rows to be brought back into a live table. */
+export interface RowSelection {
+  /** `table` or `schema.table`, a part in double quotes where it holds a dot, a quote or a space. */
+  readonly table: string;
+  /** SQL of the person's own, for a copy that nobody else uses; undefined: all rows. */
+  readonly where?: string;
+}
+
 /** What the person asked for. */
 export interface RestoreRequest {
   readonly backup: BackupView;
@@ -7,6 +18,10 @@ export interface RestoreRequest {
   readonly to?: string;
   /** Connection string of another server; undefined: the pipeline's own. Secret. */
   readonly toServer?: string;
+  /** The database, which exists, that a schema is put into; undefined: a new one, with `replace` or `toSchema` the unit's own. Asked only of sources whose traits name `schema` among their parts. */
+  readonly into?: string;
+  /** Another name for the restored schema; asked only of the same. */
+  readonly toSchema?: string;
   /** Put the restored copy in the live one's place, after it was compared. */
   readonly replace: boolean;
   /** With `replace`: drop the old one after the swap rather than keep it under another name. */
@@ -15,6 +30,10 @@ export interface RestoreRequest {
   readonly jobs: number;
   /** Only these tables (`schema.table`) and what they need; undefined: everything. */
   readonly tables?: readonly string[];
+  /** Only these rows, into the live tables, which stay. Asked only of sources whose traits name `rows` among their parts. */
+  readonly rows?: readonly RowSelection[];
+  /** With `rows`; undefined: fail, and where all rows of a table are asked for, refuse one that has any. */
+  readonly onConflict?: RowConflict;
   /** Only this database out of a unit that holds several. Asked only of sources whose traits name `database` among their parts. */
   readonly database?: string;
   /** Only the roles of a unit that holds a whole server. Asked only of sources whose traits name `roles`. */
@@ -49,14 +68,23 @@ export interface Restoration {
 }
 
 export interface RestoreOutcome {
-  /** Where it is now: the database's name. */
+  /** Where it is now: the database's name; the schema's, where it was put into a database that was there. */
   readonly target: string;
   /** What was compared with the fingerprint: `14 tables, 2,310,442 rows, 3 sequences`. */
   readonly compared: string;
+  /** What became of the rows that were asked for, by table. */
+  readonly rows?: readonly RowsRestored[];
   /** Name under which the replaced one was kept. */
   readonly kept?: string;
   /** What a person should know: entries that were left out, settings that were not applied. */
   readonly warnings: readonly string[];
   /** What to do next, a command or sentence each. */
   readonly next: readonly string[];
+}
+
+export interface RowsRestored {
+  readonly table: string;
+  readonly inserted: number;
+  readonly replaced: number;
+  readonly skipped: number;
 }

@@ -207,5 +207,5 @@ export interface SourceTraits {
   readonly parts?: readonly RestorePart[];
 }
 
-/** A database out of a whole server (`--database`), or its roles alone (`--roles-only`). */
-export type RestorePart = 'database' | 'roles';
+/** A database out of a whole server (`--database`), its roles alone (`--roles-only`), a schema into a database that has others (`--into`, `--to-schema`), or rows into live tables (`--rows`, `--data-only`). */
+export type RestorePart = 'database' | 'roles' | 'schema' | 'rows';

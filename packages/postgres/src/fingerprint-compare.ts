@@ -30,13 +30,34 @@ export async function compareFingerprint(
       ...(await compareSequences(session, fingerprint.sequences, context)),
       ...(await compareLargeObjects(session, fingerprint.largeObjects)),
     ];
-    const differences = found.slice(0, mostDifferences);
-    if (found.length > differences.length)
-      differences.push(`and ${found.length - differences.length} more differences`);
-    return { compared: describeFingerprint(fingerprint), differences };
+    return { compared: describeFingerprint(fingerprint), differences: shortened(found) };
   } finally {
     await session.query('ROLLBACK').catch(() => undefined);
   }
+}
+
+/**
+ * The same within a transaction of the caller's, which sees what nobody else does yet, and whose settings are as before afterwards.
+ * Large objects are the whole database's, and are not looked at.
+ */
+export async function compareFingerprintWithin(
+  session: Session,
+  fingerprint: Fingerprint,
+  context: Pick<Context, 'signal'>,
+): Promise<Comparison> {
+  await session.query('SAVEPOINT compare');
+  await fixOutput(session);
+  const found = [
+    ...(await compareTables(session, fingerprint, context)),
+    ...(await compareSequences(session, fingerprint.sequences, context)),
+  ];
+  await session.query('ROLLBACK TO SAVEPOINT compare; RELEASE SAVEPOINT compare');
+  return { compared: describeFingerprint(fingerprint), differences: shortened(found) };
+}
+
+function shortened(found: readonly string[]): readonly string[] {
+  if (found.length <= mostDifferences) return found;
+  return [...found.slice(0, mostDifferences), `and ${found.length - mostDifferences} more differences`];
 }
 
 async function compareTables(

@@ -19,6 +19,7 @@ export {
 export { openSession, terminateSessions } from './session.ts';
 export type { Session, SessionOptions } from './session.ts';
 export {
+  archiveRows,
   archiveSubset,
   EntryOwners,
   isData,
@@ -34,13 +35,21 @@ export {
   useList,
 } from './archive/index.ts';
 export type {
-  ArchiveCompression, ArchiveContents, ArchiveHeader, ArchivePart, DataCount, ObservedArchive, ReadArchiveOptions, Section, SequenceValue, SplitOptions,
+  ArchiveCompression, ArchiveContents, ArchiveHeader, ArchivePart, ArchiveRows, DataCount, ObservedArchive, ReadArchiveOptions, Section, SequenceValue, SplitOptions,
   Toc, TocEntry, TocParserOptions,
 } from './archive/index.ts'; // prettier-ignore
 export { describeFingerprint, fingerprintSchema } from './fingerprint.ts';
 export type { Fingerprint, FingerprintKind, SequenceFingerprint, TableFingerprint } from './fingerprint.ts';
 export { prepareFingerprints, type TakeFingerprint } from './fingerprint-take.ts';
-export { compareFingerprint } from './fingerprint-compare.ts';
+export { compareFingerprint, compareFingerprintWithin } from './fingerprint-compare.ts';
+export { copyIn, copyOut, runBytes } from './raw-query.ts';
+export { countRows, moveRows, planRows } from './restore/rows.ts';
+export type { RowsCounted, RowsPlan, RowsTable } from './restore/rows.ts';
+export { transactionOutcome } from './restore/transaction-outcome.ts';
+export { splitTableName } from './table-name.ts';
+export type { NamePart } from './table-name.ts';
+export { archiveScript } from './restore/archive-script.ts';
+export type { ArchiveScript, ArchiveScriptJob } from './restore/archive-script.ts';
 export { databaseSettingsSchema, readDatabaseSettings } from './database-settings.ts';
 export type { DatabaseGrant, DatabaseSettings, ParameterSetting } from './database-settings.ts';
 export {
@@ -86,6 +95,7 @@ export { readRestorer } from './restore/restorer.ts';
 export type { Restorer } from './restore/restorer.ts';
 export {
   databaseExists,
+  freeCopyName,
   freeKeptName,
   looksRestored,
   openAdmin,

@@ -4,6 +4,7 @@ import type { ClientPrograms } from './tools.ts';
 
 // All of this entry is loaded whenever a pipeline file names a source: it must not import what talks to a server.
 export { glob } from './glob.ts';
+export { splitTableName } from './table-name.ts';
 
 type Text = z.ZodString;
 export type ConnectionShape = { connection: z.ZodType<Secret, string> };

@@ -1,6 +1,6 @@
 import { PgsiloError } from '@pgsilo/plugin';
-import { plural, showName, type TocEntry, listed } from '@pgsilo/postgres';
-import { splitTableName, type TableName } from './table-patterns.ts';
+import { plural, showName, splitTableName, type TocEntry, listed } from '@pgsilo/postgres';
+import type { TableName } from './table-patterns.ts';
 
 /**
  * `public.orders`, each part in double quotes where it holds a dot or a quote: `"odd.schema"."ta""ble"`. Names are taken as they are, upper case included.

@@ -1,5 +1,5 @@
 import { PgsiloError } from '@pgsilo/plugin';
-import { glob } from '@pgsilo/postgres/options';
+import { glob, splitTableName } from '@pgsilo/postgres/options';
 
 export interface TableName {
   readonly schema: string;
@@ -20,32 +20,4 @@ export function tablePattern(text: string): Matcher {
     quoted ? (other: string) => other === part : glob(part),
   );
   return (table) => schema!(table.schema) && name!(table.name);
-}
-
-const part = /(?:"((?:[^"]|"")+)"|([^".]+))/y;
-
-export interface NamePart {
-  readonly name: string;
-  readonly quoted: boolean;
-}
-
-/** The parts between dots, double quotes undone; undefined when the quotes are not in order or a part is empty. */
-export function splitTableName(text: string): readonly NamePart[] | undefined {
-  const parts: NamePart[] = [];
-  let at = 0;
-  for (;;) {
-    part.lastIndex = at;
-    const match = part.exec(text);
-    if (!match) return undefined;
-    const [, quoted, plain] = match;
-    parts.push(
-      quoted === undefined
-        ? { name: plain!, quoted: false }
-        : { name: quoted.replaceAll('""', '"'), quoted: true },
-    );
-    at = part.lastIndex;
-    if (at === text.length) return parts;
-    if (text[at] !== '.') return undefined;
-    at += 1;
-  }
 }

@@ -7,7 +7,7 @@ const plugin: SourceDefinition<typeof options> = definePlugin({
   summary:
     'A schema for each tenant, listed in a registry, by patterns or by name; all of them from one pass over the database, at one moment.',
   options,
-  traits: { consistency: 'job', pointInTime: false },
+  traits: { consistency: 'job', pointInTime: false, parts: ['schema', 'rows'] },
   create: async (values, setup) => (await import('./source.ts')).createSchemaSource(values, setup),
 });
 

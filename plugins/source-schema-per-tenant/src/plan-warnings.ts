@@ -1,4 +1,4 @@
-import { anyGlob, listed, plural, showName, type Listed } from '@pgsilo/postgres';
+import { anyGlob, listed, looksRestored, plural, showName, type Listed } from '@pgsilo/postgres';
 import type { CrossReference } from './references.ts';
 import type { Schema } from './schemas.ts';
 import type { SourceSetup } from './setup.ts';
@@ -17,6 +17,7 @@ export function planWarnings(
   const excluded = anyGlob(setup.options.exclude);
   return [
     ...(setup.options.uncovered === 'ignore' ? [] : uncoveredWarning(covered, excluded, schemas)),
+    ...copiesWarning([...covered].filter(looksRestored)),
     ...referenceWarnings(covered, excluded, references),
   ];
 }
@@ -34,6 +35,15 @@ function uncoveredWarning(
   if (names.length === 0) return [];
   const subject = names.length === 1 ? 'a schema with tables is' : `${names.length} schemas with tables are`;
   return [`${subject} covered by no rule and backed up as a part of @database: ${listed(names)}`];
+}
+
+/** Schemas that a restore in place has kept fit a pattern as the tenant does. */
+function copiesWarning(names: readonly string[]): readonly string[] {
+  if (names.length === 0) return [];
+  const look = names.length === 1 ? 'a schema looks like a copy' : `${names.length} schemas look like copies`;
+  return [
+    `${look} made by a restore, backed up like any other: ${listed(names.map(showName))}; drop what nobody needs`,
+  ];
 }
 
 /** Schemas of units that need another schema: a restore of the one alone fails, or points into the live other one. */

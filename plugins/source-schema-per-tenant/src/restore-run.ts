@@ -7,10 +7,11 @@ import {
 } from '@pgsilo/plugin';
 import {
   claimWorkingName, compareFingerprint, createDatabaseStatement, markWorking, openSession, quoteIdentifier, renameDatabases, runPgRestore, sweepLeftovers,
-  templateHasRules, undo, type Fingerprint, type Session, type TargetNames, type Tool,
+  templateHasRules, undo, type Fingerprint, type Session, type TargetNames, type TocEntry, type Tool,
 } from '@pgsilo/postgres'; // prettier-ignore
 import type { UnitNeeds } from './about.ts';
 import type { SourceSetup } from './setup.ts';
+import { staleNames } from './stale-names.ts';
 
 /** A restore of a schema that was found possible. */
 export interface PreparedRestore {
@@ -28,6 +29,8 @@ export interface PreparedRestore {
   readonly archive: string;
   readonly tool: Tool;
   readonly fingerprint: Fingerprint | undefined;
+  /** Only these; undefined: everything. */
+  readonly entries: readonly TocEntry[] | undefined;
   /** No live database is replaced. */
   readonly swaps: false;
   readonly progress: { naming: boolean };
@@ -47,6 +50,19 @@ export async function runRestore(prepared: PreparedRestore): Promise<RestoreOutc
     await request.step('analyze', () =>
       inWorking(prepared, working, 'analyze the restored schema', (session) => session.query('ANALYZE')),
     );
+    const { schema } = prepared;
+    const toSchema = request.toSchema ?? schema;
+    const warnings =
+      toSchema === schema
+        ? []
+        : await request.step('rename the schema', () =>
+            inWorking(prepared, working, 'rename the schema', async (session) => {
+              await session.query(
+                `ALTER SCHEMA ${quoteIdentifier(schema)} RENAME TO ${quoteIdentifier(toSchema)}`,
+              );
+              return await staleNames(session, toSchema, schema);
+            }),
+          );
     throwIfAborted(context.signal);
     prepared.progress.naming = true;
     await request.step('give it its name', () =>
@@ -55,13 +71,14 @@ export async function runRestore(prepared: PreparedRestore): Promise<RestoreOutc
     const next = [
       `The schema is alone in its database. Remove that when it is no longer needed: DROP DATABASE ${quoteIdentifier(names.target)};`,
     ];
-    return { target: names.target, compared, warnings: [], next };
+    return { target: names.target, compared, warnings, next };
   } catch (error) {
     throw await undo(prepared, working, error);
   }
 }
 
-async function createWorking(prepared: PreparedRestore, working: string): Promise<void> {
+/** Makes the working database, with the extensions that the schema needs. */
+export async function createWorking(prepared: PreparedRestore, working: string): Promise<void> {
   const { admin, request, needs, schema, setup } = prepared;
   const settings = { ...needs, name: setup.options.database ?? setup.settings.database };
   const templateRules = await templateHasRules(admin);
@@ -81,16 +98,18 @@ async function createWorking(prepared: PreparedRestore, working: string): Promis
   });
 }
 
-async function restoreInto(prepared: PreparedRestore, working: string): Promise<void> {
+/** Restores the archive, or the entries of it that were chosen. */
+export async function restoreInto(prepared: PreparedRestore, working: string): Promise<void> {
   const { setup, request, admin, applicationName, archive, tool, context } = prepared;
   const job = {
     setup, tool, server: admin.settings, serverMajor: admin.major, elsewhere: request.toServer !== undefined, database: working, applicationName, archive,
-    entries: undefined, owner: request.owner, tablespaces: true, jobs: request.jobs,
+    entries: prepared.entries, owner: request.owner, tablespaces: true, jobs: request.jobs,
   }; // prettier-ignore
   await runPgRestore(job, context);
 }
 
-async function compare(prepared: PreparedRestore, session: Session): Promise<string> {
+/** Compares it with the fingerprint, if there is one. Throws `restore.mismatch`. */
+export async function compare(prepared: PreparedRestore, session: Session): Promise<string> {
   if (!prepared.fingerprint) return 'nothing, because the backup has no fingerprint';
   const { compared, differences } = await compareFingerprint(session, prepared.fingerprint, prepared.context);
   if (differences.length === 0) return compared;

@@ -5,11 +5,13 @@ import {
   readFingerprint, readToc, showName, targetNames, targetServer, throwProblems, type Session,
 } from '@pgsilo/postgres'; // prettier-ignore
 import { readNeeds, type Need, type UnitNeeds } from './about.ts';
+import { prepareLiveRestore, refuseSchemaName } from './live-restore.ts';
 import { runRestore } from './restore-run.ts';
+import { prepareRowsRestore } from './rows-restore.ts';
 import type { SourceSetup } from './setup.ts';
 import { schemaOf } from './units.ts';
 
-/** Prepares the restore of a tenant's schema into a database of its own: what can stand in its way is found here, before the first write. */
+/** Prepares the restore of a tenant's schema: what can stand in its way is found here, before the first write. */
 export async function prepareRestore(
   setup: SourceSetup,
   request: RestoreRequest,
@@ -19,7 +21,24 @@ export async function prepareRestore(
   const schema = refuseUnbuilt(request);
   const needs = readNeeds(backup.facts.about);
   if (!needs) throw refused(`backup ${backup.id} does not say what its schema needs`, 'Upgrade pgsilo.');
+  if (request.rows) return prepareRowsRestore(setup, request, context, schema, needs);
+  const beside = request.toSchema !== undefined && request.to === undefined;
+  if (request.replace || request.into !== undefined || beside)
+    return prepareLiveRestore(setup, request, context, schema, needs);
+  return prepareNewDatabase(setup, request, context, schema, needs);
+}
+
+/** A database of its own for the schema. */
+async function prepareNewDatabase(
+  setup: SourceSetup,
+  request: RestoreRequest,
+  context: Context,
+  schema: string,
+  needs: UnitNeeds,
+): Promise<Restoration> {
+  const { backup } = request;
   refuseDependent(schema, needs.needsSchemas);
+  if (request.toSchema !== undefined) refuseSchemaName(request.toSchema);
   const names = targetNames(request, schema);
   if (names.target === '' || Buffer.byteLength(names.target) > longestIdentifier)
     throw new PgsiloError(
@@ -53,7 +72,7 @@ export async function prepareRestore(
     const dumpMajor = majorVersion(toc.header.dumpVersion) ?? 0;
     const tool = await findPgRestore(setup, admin.major, dumpMajor, context.signal);
     const prepared = {
-      setup, request, context, admin, applicationName, names, schema, needs, archive, tool, fingerprint, swaps: false as const,
+      setup, request, context, admin, applicationName, names, schema, needs, archive, tool, fingerprint, entries: undefined, swaps: false as const,
       progress: { naming: false },
     }; // prettier-ignore
     return {
@@ -64,7 +83,7 @@ export async function prepareRestore(
               `Create the extensions that the schema needs: ${listed(needs.needsExtensions.map(({ name }) => showName(name)))}`,
             ]
           : []),
-        `Restore schema ${showName(schema)} into it with ${tool.name} ${tool.version}`,
+        `Restore schema ${showName(schema)} into it with ${tool.name} ${tool.version}${request.toSchema === undefined ? '' : `, and name it ${showName(request.toSchema)}`}`,
         fingerprint
           ? `Compare it with the fingerprint of the backup: ${describeFingerprint(fingerprint)}`
           : 'Compare nothing: the backup has no fingerprint',
@@ -88,15 +107,23 @@ function refuseUnbuilt(request: RestoreRequest): string {
       'pgsilo cannot restore the unit @database by itself yet',
       'By hand: pgsilo show prints how to decode its archives. pg_restore --section=pre-data --section=data database.dump, then each rows-….dump, then --section=post-data database.dump.',
     );
-  if (request.replace)
+  const { replace, to, into, toSchema } = request;
+  if (replace && (to ?? into ?? toSchema) !== undefined)
     throw refused(
-      'pgsilo cannot put a schema in the place of the live one yet',
-      'Restore it into a database of its own (without --replace), and move it from there: pg_dump --schema … | psql.',
+      "--replace gives the restored schema the live one's name and place, and another is named too",
+      'Use one of them.',
+    );
+  if (to !== undefined && into !== undefined)
+    throw refused('--to names a new database, and --into one that is there', 'Use one of them.');
+  if (request.dropOld && !replace)
+    throw refused(
+      '--drop-old drops the schema that --replace replaces',
+      'Use it with --replace, or leave it out.',
     );
   if (request.tables)
     throw refused(
       'pgsilo cannot restore single tables of a schema yet',
-      'Restore the whole schema into a database of its own, and copy the tables from there.',
+      'Restore the whole schema beside the live one (--to-schema), and copy what you need; or only its rows into the live tables: --table NAME --data-only.',
     );
   return schema;
 }
@@ -109,7 +136,7 @@ function refuseDependent(schema: string, needs: readonly Need[]): void {
   );
   throw refused(
     `schema ${showName(schema)} cannot stand alone: it needs ${shown.length === 1 ? 'schema' : 'the schemas'} ${listed(shown)}`,
-    'pgsilo cannot restore several schemas into one database yet. By hand: restore the archives of all of them into one database, the needed ones first.',
+    'Put it into a database that has them: --into NAME, or beside the live one under another name: --to-schema NAME.',
   );
 }
 

@@ -1,6 +1,6 @@
 import { parseTime, prepareRestore } from '@pgsilo/engine';
 import type { PreparedRestore } from '@pgsilo/engine';
-import { PgsiloError, redact } from '@pgsilo/plugin';
+import { PgsiloError, redact, type RowConflict, type RowSelection } from '@pgsilo/plugin';
 import { availableParallelism } from 'node:os';
 import { storedSize } from '../backup-document.ts';
 import { confirmReplacing } from '../confirm.ts';
@@ -8,6 +8,7 @@ import type { Invocation } from '../invocation.ts';
 import { withPipeline } from '../open-pipeline.ts';
 import { restoreDocument, restoreText } from '../restore-report.ts';
 import { watchRestore } from '../restore-watch.ts';
+import { parseRows } from '../rows-argument.ts';
 import { targetServer } from '../target-server.ts';
 import { formatAgo, formatTime } from '../terminal/format.ts';
 import { printable, printableText } from '../terminal/printable.ts';
@@ -21,7 +22,12 @@ export interface RestoreOptions {
   readonly from?: string;
   readonly to?: string;
   readonly toServer?: string;
+  readonly into?: string;
+  readonly toSchema?: string;
   readonly table?: readonly string[];
+  readonly dataOnly?: boolean;
+  readonly rows?: readonly string[];
+  readonly onConflict?: RowConflict;
   readonly database?: string;
   readonly rolesOnly?: boolean;
   readonly replace?: boolean;
@@ -67,10 +73,11 @@ async function restore(
 ): Promise<number> {
   refuseContradictions(options);
   const replace = options.replace ?? false;
-  if (replace && !options.yes && !invocation.interactive) {
+  const overwrites = replace ? '--replace' : '--on-conflict replace';
+  if ((replace || options.onConflict === 'replace') && !options.yes && !invocation.interactive) {
     throw new PgsiloError(
       'restore.refused',
-      '--replace asks for confirmation, and there is no terminal to ask on',
+      `${overwrites} asks for confirmation, and there is no terminal to ask on`,
       {
         hint: 'Add --yes to replace without being asked.',
       },
@@ -78,7 +85,9 @@ async function restore(
   }
   const toServer = targetServer(options.toServer, invocation.env);
   return withPipeline(file, invocation, async (pipeline, { timezone }) => {
-    const { backup, before, at, from: sink, to, table: tables } = options;
+    const { backup, before, at, from: sink, to } = options;
+    const rows = rowsOf(options);
+    const tables = options.dataOnly ? undefined : options.table;
     const watch = await watchRestore(invocation);
     let prepared: PreparedRestore | undefined;
     try {
@@ -90,7 +99,11 @@ async function restore(
         ...(sink === undefined ? {} : { sink }),
         ...(to === undefined ? {} : { to }),
         ...(toServer === undefined ? {} : { toServer }),
+        ...(options.into === undefined ? {} : { into: options.into }),
+        ...(options.toSchema === undefined ? {} : { toSchema: options.toSchema }),
         ...(tables === undefined ? {} : { tables }),
+        ...(rows === undefined ? {} : { rows }),
+        ...(options.onConflict === undefined ? {} : { onConflict: options.onConflict }),
         ...(options.database === undefined ? {} : { database: options.database }),
         ...(options.rolesOnly ? { rolesOnly: true } : {}),
         replace,
@@ -131,15 +144,47 @@ function refuseContradictions(options: RestoreOptions): void {
   if (options.dropOld && !options.replace) refuse('--drop-old is given without --replace', 'Add --replace.');
   if (!options.safetyBackup && !options.replace)
     refuse('--no-safety-backup is given without --replace', 'Nothing that is live is touched: leave it out.');
-  if (options.replace && options.to !== undefined) {
-    refuse('--replace and --to exclude each other', '--replace takes the name of the live one.');
-  }
+  for (const [name, value] of [
+    ['--to', options.to],
+    ['--into', options.into],
+    ['--to-schema', options.toSchema],
+  ])
+    if (options.replace && value !== undefined)
+      refuse(`--replace and ${name} exclude each other`, '--replace takes the name of the live one.');
+  const rows = options.rows !== undefined || options.dataOnly === true;
+  if (options.dataOnly && options.table === undefined)
+    refuse('--data-only is given without --table', 'Name the tables whose rows are wanted.');
+  if (options.onConflict !== undefined && !rows)
+    refuse('--on-conflict is given without --rows or --data-only', 'Leave it out.');
+  if (options.rows !== undefined && options.table !== undefined && !options.dataOnly)
+    refuse(
+      '--rows and --table exclude each other',
+      'With --data-only, --table puts all rows of a table into the live one.',
+    );
+  for (const [name, value] of [
+    ['--to', options.to],
+    ['--into', options.into],
+    ['--to-schema', options.toSchema],
+  ])
+    if (rows && value !== undefined)
+      refuse(`${name} excludes --rows and --data-only`, 'Rows are put into the live tables.');
+  if (options.to !== undefined && options.into !== undefined)
+    refuse('--to and --into exclude each other', '--to names a new database, --into one that is there.');
   if (options.replace && options.table !== undefined) {
     refuse(
       '--replace and --table exclude each other',
       'Restore the tables into a new database and copy what you need.',
     );
   }
+}
+
+/** The rows that are asked for, by condition or all of a table; undefined: none are. */
+function rowsOf({ rows, table, dataOnly }: RestoreOptions): readonly RowSelection[] | undefined {
+  if (!rows && !dataOnly) return undefined;
+  return [
+    ...(rows ?? []).map(parseRows),
+    ...(dataOnly ? (table ?? []).map((name) => ({ table: name })) : []),
+  ];
 }
 
 function planText({ entry, sink, plan }: PreparedRestore, { style, now, out }: Invocation): string {

@@ -31,6 +31,7 @@ export class BlockWalker {
   readonly #entries: ReadonlyMap<number, string>;
   readonly #copied: (dumpId: number) => boolean;
   readonly #onBlock: ((dumpId: number, start: number) => void) | undefined;
+  readonly #onPayload: ((chunk: Buffer, from: number, to: number) => void) | undefined;
   readonly #intBytes: number;
   readonly #carry: Buffer;
   #carried = 0;
@@ -54,18 +55,21 @@ export class BlockWalker {
    * @param entries the entries that have data, by number, with their kind
    * @param copied whether the entry's data is COPY text in the clear
    * @param onBlock told of each block as soon as it is known whose it is, with the place of its first byte, counted as in {@link DataCount}
+   * @param onPayload sees the payload of the block that `onBlock` was told of last, a piece of a chunk at a time
    */
   constructor(
     intSize: number,
     entries: ReadonlyMap<number, string>,
     copied: (dumpId: number) => boolean,
     onBlock?: (dumpId: number, start: number) => void,
+    onPayload?: (chunk: Buffer, from: number, to: number) => void,
   ) {
     this.#intBytes = intSize + 1;
     this.#carry = Buffer.alloc(this.#intBytes);
     this.#entries = entries;
     this.#copied = copied;
     this.#onBlock = onBlock;
+    this.#onPayload = onPayload;
   }
 
   /** Where a block begins of which it is not known yet whose it is; undefined: there is none. */
@@ -83,6 +87,7 @@ export class BlockWalker {
       if (this.#expecting === 'payload') {
         const stop = Math.min(end, at + this.#remaining);
         this.#scan(chunk, at, stop);
+        this.#onPayload?.(chunk, at, stop);
         this.#remaining -= stop - at;
         at = stop;
         if (this.#remaining === 0) this.#expecting = 'length';

@@ -16,3 +16,4 @@ export { archiveSubset } from './subset.ts';
 export { textDecoder, type DecodeText } from './text-encoding.ts';
 export { splitArchive, type ArchivePart, type SplitOptions } from './split.ts';
 export { EntryOwners } from './split-owner.ts';
+export { archiveRows, type ArchiveRows } from './archive-rows.ts';

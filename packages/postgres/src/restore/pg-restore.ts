@@ -119,12 +119,15 @@ async function runTolerantly(
 }
 
 /** A far pg_restore cannot read a list of entries from this machine; it gets an archive that holds no others. */
-function archiveOf(job: PgRestoreJob): Body {
+export function archiveOf(job: Pick<PgRestoreJob, 'archive' | 'entries'>): Body {
   if (!job.entries) return createReadStream(job.archive, { highWaterMark: 256 * 1024 });
   return archiveSubset(job.archive, new Set(job.entries.map((entry) => entry.dumpId)));
 }
 
-async function writeList(entries: readonly TocEntry[], context: Context): Promise<string> {
+export async function writeList(
+  entries: readonly TocEntry[],
+  context: Pick<Context, 'scratch'>,
+): Promise<string> {
   const path = join(await context.scratch(), `restore-${crypto.randomUUID()}.list`);
   await writeFile(path, useList(entries.map((entry) => entry.dumpId)), { mode: 0o600, flag: 'wx' });
   return path;

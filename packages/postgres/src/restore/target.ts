@@ -96,9 +96,18 @@ export async function databaseExists(session: Session, name: string): Promise<bo
 }
 
 /** Where a replaced database is kept: under the name of {@link targetNames}, or the first of its `_2`, `_3`, … that no database has. */
-export async function freeKeptName(session: Session, request: RestoreRequest, live: string): Promise<string> {
+export function freeKeptName(session: Session, request: RestoreRequest, live: string): Promise<string> {
+  return freeCopyName(request, live, (name) => databaseExists(session, name));
+}
+
+/** The same for what is no database. */
+export async function freeCopyName(
+  request: RestoreRequest,
+  live: string,
+  exists: (name: string) => Promise<boolean>,
+): Promise<string> {
   for (let number = 1; ; number += 1) {
     const candidate = copyOf(live, 'before', request, number);
-    if (!(await databaseExists(session, candidate))) return candidate;
+    if (!(await exists(candidate))) return candidate;
   }
 }

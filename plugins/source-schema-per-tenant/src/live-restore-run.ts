@@ -1,0 +1,220 @@
+import { PgsiloError, throwIfAborted, toPgsiloError, type RestoreOutcome } from '@pgsilo/plugin';
+import {
+  asRestoreError, compareFingerprintWithin, quoteIdentifier, showName, terminateSessions, throwProblems, transactionOutcome, type Fingerprint,
+} from '@pgsilo/postgres'; // prettier-ignore
+import { schemaTies } from './dependents.ts';
+import { findSchema, tieProblems } from './live-conditions.ts';
+import { lockReplaced } from './live-lock.ts';
+import type { PreparedLiveRestore } from './live-restore.ts';
+import { restoreDefinitions, restoreRows, restoreSchema, restoreTheRest } from './live-statements.ts';
+import { staleNames } from './stale-names.ts';
+import { movePublications, publicationsOf } from './publications.ts';
+
+/** How far a restore has come, for whoever has to say what became of it. */
+interface Progress {
+  /** The transaction's number, once it is about to be committed. */
+  committing: string | undefined;
+}
+
+/**
+ * Restores a schema in one transaction of the database that it belongs in. Until COMMIT nobody sees any of it, and whatever ends this process, its connection or the server undoes it:
+ * there is no moment at which the live schema is away.
+ */
+export async function runLiveRestore(prepared: PreparedLiveRestore): Promise<RestoreOutcome> {
+  const progress: Progress = { committing: undefined };
+  const warnings: string[] = [];
+  let compared: string;
+  try {
+    compared = await inTransaction(prepared, progress, warnings);
+  } catch (error) {
+    throw await undone(prepared, progress, error);
+  }
+  return await finish(prepared, compared, warnings);
+}
+
+async function inTransaction(
+  prepared: PreparedLiveRestore,
+  progress: Progress,
+  warnings: string[],
+): Promise<string> {
+  const { session, request, context, setup, schema, target, live, aside } = prepared;
+  const rename = (from: string, to: string): Promise<unknown> =>
+    session.query(`ALTER SCHEMA ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`);
+  await session.query('BEGIN');
+  const compared = await request
+    .step('restore the data', async () => {
+      await session.query(`SET LOCAL lock_timeout = ${Math.ceil(setup.options.lockTimeout)}`);
+      await refuseSecond(prepared);
+      if (live) await rename(schema, aside);
+      await restoreSchema(prepared);
+      await restoreDefinitions(prepared);
+      await restoreRows(prepared);
+      return prepared.fingerprint;
+    })
+    .then((fingerprint) =>
+      request.step('compare with the fingerprint', () => compare(prepared, fingerprint)),
+    );
+  await request.step('build indexes and constraints', () => restoreTheRest(prepared));
+  await request.step('analyze', () => analyze(prepared));
+  if (target !== schema) {
+    await rename(schema, target);
+    warnings.push(...(await staleNames(session, target, schema)));
+  }
+  const name = request.replace && live ? 'swap with the live schema' : 'give it its name';
+  const end = async (): Promise<void> => {
+    if (live && request.replace) await putInPlace(prepared, live.oid, warnings);
+    throwIfAborted(context.signal);
+    // Should this machine vanish without a word, the server must not keep the locks for the minutes that TCP takes to notice.
+    await session.query("SET LOCAL idle_in_transaction_session_timeout = '10s'");
+    const [row] = await session.query<{ id: string }>('SELECT pg_current_xact_id()::text AS id');
+    progress.committing = row!.id;
+    await session.query('COMMIT');
+  };
+  await request.step(name, async () => {
+    if (live && !request.replace) await rename(aside, schema);
+    await (live && request.replace ? request.swap(schema, end) : end());
+  });
+  return compared;
+}
+
+/** Two restores of one schema would wait for each other for as long as one of them takes. */
+async function refuseSecond({ session, schema }: PreparedLiveRestore): Promise<void> {
+  const [row] = await session.query<{ taken: boolean }>(
+    `SELECT pg_try_advisory_xact_lock(('x' || substr(md5('pgsilo restore ' || $1), 1, 16))::bit(64)::bigint) AS taken`,
+    [schema],
+  );
+  if (row!.taken) return;
+  throw new PgsiloError('restore.refused', `another restore of schema ${showName(schema)} is running`, {
+    hint: 'Wait for it to end.',
+  });
+}
+
+async function compare(
+  { session, context }: PreparedLiveRestore,
+  fingerprint: Fingerprint | undefined,
+): Promise<string> {
+  if (!fingerprint) return 'nothing, because the backup has no fingerprint';
+  const { compared, differences } = await compareFingerprintWithin(session, fingerprint, context);
+  if (differences.length === 0) return compared;
+  throw new PgsiloError(
+    'restore.mismatch',
+    `what was restored is not what the backup's fingerprint says:\n${differences.map((each) => `- ${each}`).join('\n')}`,
+    { hint: 'Try another backup (--before) or sink (--from), and pgsilo verify --level decode.' },
+  );
+}
+
+async function analyze({ session, schema }: PreparedLiveRestore): Promise<void> {
+  const tables = await session.query<{ name: string }>(
+    `SELECT c.relname::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'm')`,
+    [schema],
+  );
+  for (const { name } of tables)
+    await session.query(`ANALYZE ${quoteIdentifier(schema)}.${quoteIdentifier(name)}`);
+}
+
+/** The last steps, under locks that keep everybody out of the replaced tables: short, and looked at once more. */
+async function putInPlace(prepared: PreparedLiveRestore, oid: number, warnings: string[]): Promise<void> {
+  const { session, setup, context, schema, aside } = prepared;
+  await lockReplaced(session, aside, schema, setup.options.lockTimeout, context);
+  // Hours may have gone by since they were looked at.
+  throwProblems(tieProblems(schema, { ...(await schemaTies(session, oid)), extensions: [] }));
+  const memberships = await publicationsOf(session, oid);
+  warnings.push(...(await movePublications(session, memberships, schema, aside)));
+  const publications = [...new Set(memberships.map(({ publication }) => showName(publication)))];
+  if (publications.length > 0)
+    warnings.push(
+      `subscribers of ${publications.join(', ')} have the rows of the replaced tables: ALTER SUBSCRIPTION … REFRESH PUBLICATION there, into emptied tables`,
+    );
+}
+
+/** Makes sure that the server has undone it, and says what became of it. */
+async function undone(
+  prepared: PreparedLiveRestore,
+  progress: Progress,
+  error: unknown,
+): Promise<PgsiloError> {
+  const failure = asRestoreError(error);
+  const note = await settle(prepared, progress).catch(
+    (settling: unknown) =>
+      `The server could not be asked what became of it (${toPgsiloError(settling).message}); unless its COMMIT was reached, the server undoes it by itself.`,
+  );
+  const join = failure.message.includes('\n') ? '\n' : /[.!?]$/.test(failure.message) ? ' ' : '. ';
+  return new PgsiloError(failure.code, `${failure.message}${join}${note}`, {
+    cause: error,
+    ...(failure.hint === undefined ? {} : { hint: failure.hint }),
+  });
+}
+
+async function settle(
+  { session, applicationName, schema, target, aside, request, live }: PreparedLiveRestore,
+  { committing }: Progress,
+): Promise<string> {
+  await session.query('ROLLBACK').catch(() => undefined);
+  await session.close();
+  await terminateSessions({ ...session.settings, database: session.database }, applicationName, 60_000);
+  if (committing === undefined) return 'Nothing was changed.';
+  if ((await transactionOutcome(session, committing)) !== 'committed') return 'Nothing was changed.';
+  const kept = request.replace && live ? `, ${showName(aside)} the replaced one` : '';
+  return `All of it had been done by then: ${showName(request.replace ? schema : target)} is the restored schema${kept}.`;
+}
+
+/** What is done after the restored schema has its name, and the report. Never throws: the restore is whole by now. */
+async function finish(
+  prepared: PreparedLiveRestore,
+  compared: string,
+  warnings: string[],
+): Promise<RestoreOutcome> {
+  const { request, session, schema, target, live, aside, ties } = prepared;
+  const place = `schema ${showName(target)} of database ${showName(session.database)}`;
+  if (!(request.replace && live))
+    return {
+      target,
+      compared,
+      warnings,
+      next: request.replace
+        ? ['The application can use it again.']
+        : [`It is ${place}. Remove it when it is no longer needed: ${dropStatement(target)}`],
+    };
+  if (request.dropOld) {
+    try {
+      await request.step('drop the replaced schema', () => dropReplaced(prepared, live.oid));
+      return { target, compared, warnings, next: [`It is ${place}.`] };
+    } catch (error) {
+      warnings.push(
+        `the replaced schema could not be dropped and is kept as ${showName(aside)}: ${toPgsiloError(error).message}`,
+      );
+    }
+  }
+  if (ties && ties.foreignKeys > 0)
+    warnings.push(
+      `foreign keys of the kept schema still hold on to rows of other schemas (${ties.foreignKeys}): these rows cannot be deleted while it is there`,
+    );
+  return {
+    target,
+    compared,
+    kept: aside,
+    warnings,
+    next: [
+      `The replaced schema ${showName(schema)} is kept as ${showName(aside)}; when nobody misses it: ${dropStatement(aside)}`,
+    ],
+  };
+}
+
+async function dropReplaced({ session, aside, setup }: PreparedLiveRestore, oid: number): Promise<void> {
+  await session.query('BEGIN');
+  try {
+    await session.query(`SET LOCAL lock_timeout = ${Math.ceil(setup.options.lockTimeout)}`);
+    // CASCADE would take with it what somebody has built upon it meanwhile.
+    throwProblems(tieProblems(aside, { ...(await schemaTies(session, oid)), extensions: [] }));
+    if ((await findSchema(session, aside))?.oid === oid)
+      await session.query(`DROP SCHEMA ${quoteIdentifier(aside)} CASCADE`);
+    await session.query('COMMIT');
+  } catch (error) {
+    await session.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  }
+}
+
+function dropStatement(schema: string): string {
+  return `DROP SCHEMA ${quoteIdentifier(schema)} CASCADE;`;
+}
