@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pgsiloOk, type CallOptions } from './services/pgsilo.ts';
 import { availablePostgres, installPostgres } from './services/postgres.ts';
@@ -13,7 +14,7 @@ const wanted = [system, await installPostgres(17), await installPostgres(18)];
 const versions = wanted.filter(({ major }, index) => index === 0 || major !== system.major);
 
 /** As SQL, as a pattern, as an option, as a shell and as a path may misread them; two are equal but for the case, two but for their last byte. */
-const names = [
+const names: readonly string[] = [
   'Tenant', 'tenant', `a.b"c'd`, 'x*?[a-z]', '--schema=x', 'user', 'two\nlines', '../$(id) `x`', String.raw`back\slash %s _`, `${'é'.repeat(31)}x`, `${'é'.repeat(31)}y`,
 ]; // prettier-ignore
 
@@ -37,6 +38,10 @@ describe.each(versions)('PostgreSQL $major', { timeout: 300_000 }, (programs) =>
       'comes back text for text, whatever its name: %s',
       async (strategy) => {
         const file = `${strategy}.yaml`;
+        // It leaves casts to @database, see the plugin's own test; pg_dump orders functions by them.
+        if (strategy === 'per-schema')
+          for (const name of names)
+            await server.query('app', `DROP CAST (${pg.escapeIdentifier(name)}.pair AS text)`);
         writeFileSync(
           join(server.folder, file),
           `pipeline: ${strategy}
@@ -49,7 +54,7 @@ sinks: [{ use: local, path: store }]
         await pgsiloOk(['verify', file, '--level', 'decode'], at);
         for (const [index, name] of names.entries()) {
           const to = `${strategy}_${index}`;
-          await pgsiloOk(['restore', file, name, '--to', to], at);
+          await pgsiloOk(['restore', file, '--to', to, '--', name], at);
           const before = await schemaTextOf(server, 'app', name);
           expect(before.length).toBeGreaterThan(20_000);
           expect(await schemaTextOf(server, to, name)).toBe(before);

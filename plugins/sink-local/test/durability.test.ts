@@ -7,6 +7,8 @@ import { ownFolder, sinkIn, treeOf } from './folder.ts';
 
 /** What reached the file system, in order; a name stands for a path, `part` for an unfinished object. */
 const events: string[] = [];
+/** The same for links and syncs, with the beginning of each sync. */
+const order: string[] = [];
 /** What `link` answers; undefined: it links. */
 let linkFails: string | undefined;
 
@@ -20,7 +22,9 @@ vi.mock('node:fs/promises', async (importOriginal) => {
       const handle = await real.open(path, ...rest);
       const sync = handle.sync.bind(handle);
       handle.sync = async () => {
+        order.push(`begin ${nameOf(path)}`);
         await sync();
+        order.push(`end ${nameOf(path)}`);
         events.push(`sync ${nameOf(path)}`);
       };
       return handle;
@@ -33,6 +37,7 @@ vi.mock('node:fs/promises', async (importOriginal) => {
     async link(from: string, to: string): Promise<void> {
       if (linkFails !== undefined) throw Object.assign(new Error(linkFails), { code: linkFails });
       await real.link(from, to);
+      order.push(`link ${nameOf(to)}`);
       events.push(`link ${nameOf(from)} ${nameOf(to)}`);
     },
     async rename(from: string, to: string): Promise<void> {
@@ -52,6 +57,7 @@ const artifact = { kind: 'artifact' } as const;
 beforeEach(() => {
   linkFails = undefined;
   events.length = 0;
+  order.length = 0;
 });
 
 test('bytes reach the disk before the name, and each name before put resolves', async () => {
@@ -76,6 +82,28 @@ test('bytes reach the disk before the name, and each name before put resolves', 
   events.length = 0;
   await sink.remove(['a/one'], context);
   expect(events).toEqual(['unlink one', 'sync a']);
+});
+
+test('puts at once share what brings their folder to the disk, each one that began after its name was there', async () => {
+  const sink = sinkIn(await ownFolder());
+  await sink.put('a/first', bodyOf('x'), artifact, context);
+  order.length = 0;
+  const names = Array.from({ length: 24 }, (_, index) => `object-${index}`);
+  await Promise.all(
+    names.map(async (name) => {
+      await sink.put(`a/${name}`, bodyOf(name), artifact, context);
+      order.push(`done ${name}`);
+    }),
+  );
+  const syncs = order.flatMap((event, at) =>
+    event === 'begin a' ? [{ begin: at, end: order.indexOf('end a', at) }] : [],
+  );
+  expect(syncs.length).toBeLessThan(names.length);
+  for (const name of names) {
+    const [linked, done] = [order.indexOf(`link ${name}`), order.indexOf(`done ${name}`)];
+    const covered = syncs.some(({ begin, end }) => begin > linked && end < done);
+    expect({ name, covered }).toEqual({ name, covered: true });
+  }
 });
 
 test('without fsync nothing is waited for', async () => {

@@ -200,6 +200,50 @@ describe('what crosses schemas', () => {
   });
 });
 
+describe('each way to cross schemas', () => {
+  const ways: Record<string, string> = {
+    'a foreign key': 'CREATE TABLE x.t (code text REFERENCES central.currency)',
+    'a view': 'CREATE VIEW x.v AS SELECT code FROM central.currency',
+    'a materialized view': 'CREATE MATERIALIZED VIEW x.v AS SELECT code FROM central.currency',
+    'a type': 'CREATE TABLE x.t (mood central.mood)',
+    'a domain': 'CREATE DOMAIN x.d AS central.mood',
+    'a function in a check': 'CREATE TABLE x.t (n int CHECK (central.tax(n) > 0))',
+    'a function in a default': 'CREATE TABLE x.t (n int DEFAULT central.tax(1))',
+    'a function in an index': 'CREATE TABLE x.t (n int); CREATE INDEX ON x.t (central.tax(n))',
+    'a function in a policy': 'CREATE TABLE x.t (n int); CREATE POLICY p ON x.t USING (central.tax(n) > 0)',
+    'the type of an argument': 'CREATE FUNCTION x.f(central.mood) RETURNS int LANGUAGE sql AS $$ SELECT 1 $$',
+    "a sequence's next value": `CREATE TABLE x.t (n int DEFAULT nextval('central.numbers'))`,
+    'a trigger':
+      'CREATE TABLE x.t (n int); CREATE TRIGGER t AFTER INSERT ON x.t FOR EACH ROW EXECUTE FUNCTION central.seen()',
+    'a parent': 'CREATE TABLE x.t () INHERITS (central.currency)',
+    'a partition': 'CREATE TABLE x.t PARTITION OF central.event DEFAULT',
+    'a collation': 'CREATE TABLE x.t (text text COLLATE central.plain)',
+    'an operator class': 'CREATE TABLE x.t (n int); CREATE INDEX ON x.t USING btree (n central.own_ops)',
+  };
+
+  it('is in the plan and in the manifest', async () => {
+    const database = await fresh(
+      'CREATE SCHEMA central', 'CREATE TABLE central.currency (code text PRIMARY KEY)', 'CREATE TYPE central.mood AS ENUM (\'good\')',
+      'CREATE FUNCTION central.tax(int) RETURNS int IMMUTABLE LANGUAGE sql AS $$ SELECT $1 $$', 'CREATE SEQUENCE central.numbers',
+      'CREATE FUNCTION central.seen() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$',
+      'CREATE TABLE central.event (n int) PARTITION BY LIST (n)', `CREATE COLLATION central.plain (provider = libc, locale = 'C')`,
+      'CREATE OPERATOR CLASS central.own_ops FOR TYPE int USING btree AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 btint4cmp(int, int)',
+      ...Object.entries(ways).flatMap(([name, sqlOfIt]) => [
+        `CREATE SCHEMA ${quoteIdentifier(name)}`, sqlOfIt.replaceAll(/\bx\./g, `${quoteIdentifier(name)}.`),
+      ]),
+    ); // prettier-ignore
+    const setup = setupOf(database.url, { schemas: Object.keys(ways), shared: ['central'] });
+    const planned = await plan(setup);
+    expect(planned.warnings.join('\n')).toMatch(/16 schemas cannot be restored without schema central/);
+    const { facts } = await read(setup, planned.jobs[0]!);
+    for (const name of Object.keys(ways)) {
+      const needed = facts.get(name)!.about!['needsSchemas'];
+      expect({ name, needed }).toEqual({ name, needed: [expect.objectContaining({ name: 'central' })] });
+    }
+    expect(facts.get('central')!.about).toMatchObject({ needsSchemas: [] });
+  });
+});
+
 describe('refusals', () => {
   it('large objects are refused with the reason, or are in @database when that was said', async () => {
     const database = await fresh(
