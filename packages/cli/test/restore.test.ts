@@ -40,7 +40,14 @@ describe('pgsilo restore', () => {
       target: 'acme',
       kept: 'acme_before',
       compared: '14 tables, 2,310 rows',
-      steps: [{ name: 'fetch the archive' }, { name: 'create the database' }, { name: 'restore the data' }],
+      safetyBackup: { sinks: ['local'], missingFrom: [] },
+      failedHooks: [],
+      steps: [
+        { name: 'fetch the archive' },
+        { name: 'back up what will be replaced' },
+        { name: 'create the database' },
+        { name: 'restore the data' },
+      ],
     });
   });
 
@@ -54,6 +61,7 @@ describe('pgsilo restore', () => {
       'usage.invalid',
       '--backup and --before exclude each other',
     ],
+    [['--no-safety-backup'], 'usage.invalid', '--no-safety-backup is given without --replace'],
     [['--drop-old'], 'usage.invalid', '--drop-old is given without --replace'],
     [['--replace', '--yes', '--to', 'x'], 'usage.invalid', '--replace and --to exclude each other'],
     [['--to-server', 'env:NOT_SET'], 'usage.invalid', '"NOT_SET", which is not set'],
