@@ -1,8 +1,9 @@
 import { isPgsiloError, PgsiloError, toPgsiloError } from '@pgsilo/plugin';
 import type { Restoration, RestoreRequest } from '@pgsilo/plugin';
 import { openBackup } from './backup-view.ts';
-import { findBackup, sinksNamed } from './catalog.ts';
-import type { FoundBackup } from './catalog.ts';
+import { sinksNamed } from './catalog.ts';
+import { findBackup } from './find-backup.ts';
+import type { FoundBackup } from './find-backup.ts';
 import { newestRunAnywhere } from './history.ts';
 import type { Pipeline, PipelineSink } from './pipeline.ts';
 import { openSession } from './session.ts';
@@ -72,7 +73,11 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
     ...(options.before === undefined ? {} : { before: options.before }),
     ...(options.sink === undefined ? {} : { sink: options.sink }),
   };
-  const entry = await findBackup(pipeline, options.unit, { ...find, signal: options.signal });
+  const entry = await findBackup(pipeline, options.unit, {
+    ...find,
+    passOver: true,
+    signal: options.signal,
+  });
   const sink = sinksNamed(pipeline, entry.sinks[0])[0] as PipelineSink;
   const session = openSession(pipeline, options.signal);
   const steps: { name: string; seconds: number }[] = [];
