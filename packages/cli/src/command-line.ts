@@ -3,6 +3,10 @@ import { createProgram } from './program.ts';
 
 /** Parses the command line and runs the command that it names. Sets the exit status; throws nothing. */
 export async function runCommandLine(argv: readonly string[]): Promise<void> {
+  // A reader that goes away (`pgsilo --help | head`) is no error. A command's own output hears of it too, and of what else goes wrong.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') process.exitCode ||= 3;
+  });
   try {
     const program = createProgram();
     if (argv.length === 0) {

@@ -8,6 +8,7 @@ import type { PluginKind, Setup } from '@pgsilo/plugin';
 import { builtins } from './builtins.ts';
 import type { Invocation } from './invocation.ts';
 import { keptDays } from './kept-days.ts';
+import { keysWithin } from './keys-within.ts';
 import { MadePlugins } from './made-plugins.ts';
 import { systemClock } from './system-clock.ts';
 import { ownVersion } from './version.ts';
@@ -70,7 +71,12 @@ async function makePipeline(
     const days = keptDays(retention);
     const sink = await makeOne('sink', each, made, days === undefined ? {} : { keptDays: days });
     const { traits } = definition;
-    const place = `${use} ${(await sink.place?.()) ?? name}`;
+    const where = await sink.place?.();
+    for (const { transform } of transforms) {
+      const kept = await keysWithin(where, transform);
+      if (kept !== undefined) throw each.placed(keysInSink(name, kept));
+    }
+    const place = `${use} ${where ?? name}`;
     const twin = places.get(place);
     if (twin !== undefined) throw each.placed(samePlace(name, twin));
     places.set(place, name);
@@ -102,6 +108,16 @@ async function makePipeline(
     log,
     version: ownVersion(),
   };
+}
+
+function keysInSink(sink: string, folder: string): PgsiloError {
+  return new PgsiloError(
+    'config.invalid',
+    `the keys in ${folder} would lie in the sink ${sink}, beside what they open`,
+    {
+      hint: 'Keep them in a folder that is no part of a sink.',
+    },
+  );
 }
 
 /** Each would find the other's objects in its way, and retention of one would remove what the other keeps. */

@@ -1,10 +1,13 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { documentOf, pgsilo, project } from './pgsilo.ts';
+
+const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 
 describe('the command line', () => {
   it('prints its version without importing anything, which is what makes it fast', async () => {
@@ -28,6 +31,15 @@ describe('the command line', () => {
     expect(backup.stdout).toMatch(
       /Options:[^]*--only <unit>[^]*Output:[^]*--json[^]*Examples:\n {2}pgsilo backup/,
     );
+  });
+
+  it('has no complaint when the reader of its help goes away', async () => {
+    const child = spawn(process.execPath, [main, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    // As `| head -0` does, before anything was written.
+    child.stdout.destroy();
+    const said = child.stderr.setEncoding('utf8').toArray();
+    const [exit] = await once(child, 'close');
+    expect({ exit, stderr: (await said).join('') }).toEqual({ exit: 0, stderr: '' });
   });
 
   it('shows help and exits 2 when nothing is said', async () => {

@@ -168,3 +168,91 @@ describe('pgsilo plugins and schema', () => {
     expect((await pgsilo(['schema', '--output', join(folder, 'no/where.json')])).exit).toBe(2);
   });
 });
+
+describe('with a sink that cannot be looked at', { timeout: 120_000 }, () => {
+  /** Two sinks with one backup of each unit, the second of which is then broken. */
+  async function broken(required: boolean): Promise<{ file: string; folder: string; id: string }> {
+    const sinks = [
+      { use: 'local', path: 'store', fsync: false },
+      { use: 'local', name: 'off-site', path: 'far', fsync: false, required },
+    ];
+    const { file, folder } = await project({ more: { sinks } });
+    const document = documentOf(await pgsilo(['backup', file, '--json']));
+    await rm(join(folder, 'far'), { recursive: true });
+    await writeFile(join(folder, 'far'), 'no folder');
+    return { file, folder, id: document.runs[0].report.run };
+  }
+
+  it.each([['list'], ['verify']])('that is required, %s stops', async (command) => {
+    const { file } = await broken(true);
+    const ended = await pgsilo([command, file]);
+    expect(ended).toMatchObject({ exit: 3, stdout: '' });
+    expect(ended.stderr).toMatch(/^error +sink off-site cannot be looked at/m);
+  });
+
+  it('that is not required, list shows the others, says so, and exits 1', async () => {
+    const { file } = await broken(false);
+    const ended = await pgsilo(['list', file]);
+    expect(ended.exit).toBe(1);
+    expect(ended.stdout.match(/local, off-site not looked at/g)).toHaveLength(2);
+    expect(ended.stdout).not.toContain('not in');
+    expect(ended.stderr).toMatch(/warning +what sink off-site holds is not in this list: .*far/);
+    const document = documentOf(await pgsilo(['list', file, '--json']));
+    expect(document.backups).toHaveLength(2);
+    expect(document.backups[0]).toMatchObject({ sinks: ['local'], missingFrom: [] });
+    expect(document.unseen).toMatchObject([{ sink: 'off-site', error: { code: 'sink.denied' } }]);
+    const quiet = await pgsilo(['list', file, '--quiet']);
+    expect(quiet.exit).toBe(1);
+    expect(quiet.stderr).toContain('off-site');
+    expect((await pgsilo(['list', file, '--sink', 'local'])).exit).toBe(0);
+    expect((await pgsilo(['list', file, '--sink', 'off-site'])).exit).toBe(3);
+    expect((await pgsilo(['list', file, 'nobody'])).stderr).toContain('sink off-site cannot be looked at');
+  });
+
+  it('that is not required, verify proves the others and is no success', async () => {
+    const { file } = await broken(false);
+    const ended = await pgsilo(['verify', file]);
+    expect(ended.exit).toBe(1);
+    expect(ended.stdout).toMatch(/not looked at .*off-site/);
+    expect(ended.stdout).toMatch(/failed {2}2 backups whole, 1 sink not looked at/);
+    const document = documentOf(await pgsilo(['verify', file, '--json']));
+    expect(document).toMatchObject({ status: 'failed', missing: [], unseen: [{ sink: 'off-site' }] });
+  });
+
+  it.each([[true], [false]])(
+    'required: %s: restore takes none by itself, and the one that is named',
+    async (required) => {
+      const { file, id } = await broken(required);
+      const before = '2999-01-01T00:00:00Z';
+      for (const parameters of [[], ['--before', before]]) {
+        const ended = await pgsilo(['restore', file, 'acme', ...parameters]);
+        expect(ended.exit).toBe(3);
+        expect(ended.stderr).toMatch(/sink off-site cannot be looked at/);
+        expect(ended.stderr).toMatch(/--from.* backup itself/s);
+      }
+      expect((await pgsilo(['restore', file, 'acme', '--from', 'local'])).exit).toBe(0);
+      const named = await pgsilo(['restore', file, 'acme', '--backup', id]);
+      expect(named.exit).toBe(required ? 3 : 0);
+      expect(named.stderr).toContain('off-site');
+      const unknown = await pgsilo(['restore', file, 'acme', '--backup', '20200101T000000Z-000000']);
+      expect(unknown.stderr).toContain('sink off-site cannot be looked at');
+    },
+  );
+});
+
+describe('a backup that one sink lacks', { timeout: 120_000 }, () => {
+  it('is listed as such, with what that means', async () => {
+    const sinks = [
+      { use: 'local', path: 'store', fsync: false },
+      { use: 'local', name: 'off-site', path: 'far', fsync: false },
+    ];
+    const { file, folder } = await project({ more: { sinks } });
+    await pgsilo(['backup', file]);
+    expect((await pgsilo(['list', file])).stderr).not.toContain('no longer');
+    await rm(join(folder, 'store'), { recursive: true });
+    const ended = await pgsilo(['list', file]);
+    expect(ended.exit).toBe(0);
+    expect(ended.stdout).toContain('not in local');
+    expect(ended.stderr).toMatch(/that sink never got the backup, or no longer has it/);
+  });
+});

@@ -1,14 +1,13 @@
 import { PgsiloError, throwIfAborted, toPgsiloError } from '@pgsilo/plugin';
 import { Interned } from './interned.ts';
-import { encodeUnit, manifestKey, parseManifestKey, unitPrefix, unitsPrefix } from './keys.ts';
+import { parseManifestKey, unitPrefix, unitsPrefix } from './keys.ts';
 import { readManifest } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
 import { getDocument, listObjects } from './objects.ts';
 import { readNotes } from './note-store.ts';
 import type { KeysDestroyed, Notes, Pin, Proved } from './note-store.ts';
 import type { Pipeline, PipelineSink } from './pipeline.ts';
-import { isSafetyBackup } from './safety-label.ts';
-import { openSession, withSession } from './session.ts';
+import { openSession } from './session.ts';
 import type { EngineSession } from './session.ts';
 
 /** A backup as the sinks show it. */
@@ -30,12 +29,6 @@ export interface CatalogEntry {
   readonly proved?: Proved;
 }
 
-export type FoundBackup = CatalogEntry & {
-  readonly manifest: Manifest;
-  /** Newer ones that hold what a restore replaced, and are therefore taken by their id only; newest first. */
-  readonly passedOver: readonly string[];
-};
-
 /** Where one backup lies. */
 export interface Place {
   readonly unitKey: string;
@@ -45,14 +38,30 @@ export interface Place {
 
 const manifestsAtOnce = 16;
 
+/** A sink that is not `required` and could not be looked at: what it holds is not known. */
+export interface UnseenSink {
+  readonly sink: string;
+  readonly error: PgsiloError;
+}
+
+export interface ListOptions {
+  readonly unit?: string;
+  readonly sink?: string;
+  /** Where it is given, sinks that are not required may be out of reach: they are added to it before the first entry comes. Otherwise that is thrown. */
+  readonly unseen?: UnseenSink[];
+  readonly signal: AbortSignal;
+}
+
 /** Every backup, newest first. Keys are listed first, manifests are read as the caller goes. */
 export async function* listBackups(
   pipeline: Pipeline,
-  options: { readonly unit?: string; readonly sink?: string; readonly signal: AbortSignal },
+  options: ListOptions,
 ): AsyncGenerator<CatalogEntry, void, undefined> {
   const session = openSession(pipeline, options.signal);
-  const sinks = sinksNamed(pipeline, options.sink);
-  const places = await listPlaces(session, sinks, options.unit);
+  const wanted = sinksNamed(pipeline, options.sink);
+  const unseen = options.unseen ?? [];
+  const places = await listPlaces(session, wanted, options.unit, options.unseen);
+  const sinks = wanted.filter((sink) => !unseen.some((one) => one.sink === sink.name));
   const notes = await readNotes(session, sinks, options.unit);
   for (let start = 0; start < places.length; start += manifestsAtOnce) {
     const batch = places.slice(start, start + manifestsAtOnce);
@@ -72,11 +81,15 @@ export function sinksNamed(pipeline: Pipeline, name: string | undefined): readon
   return found;
 }
 
-/** Where backups lie, newest first, then by unit. Holds one small record per backup. */
+/**
+ * Where backups lie, newest first, then by unit. Holds one small record per backup. Throws when a sink cannot be looked at: it may hold what the others lack.
+ * @param unseen where it is given, such sinks are added to it instead, unless they are required or no other one is left.
+ */
 export async function listPlaces(
   session: EngineSession,
   sinks: readonly PipelineSink[],
   unit?: string,
+  unseen?: UnseenSink[],
 ): Promise<readonly Place[]> {
   const { name } = session.pipeline;
   const prefix = unit === undefined ? unitsPrefix(name) : unitPrefix(name, unit);
@@ -100,7 +113,17 @@ export async function listPlaces(
       }
     } catch (error) {
       throwIfAborted(session.signal);
-      throw sinks.length > 1 ? unlistable(sink, error) : error;
+      if (sinks.length === 1) throw error;
+      const refused = unlistable(sink, error);
+      if (unseen === undefined || sink.required) throw refused;
+      // What was listed before it failed is no more than a part.
+      forget(places, sink);
+      unseen.push({ sink: sink.name, error: refused });
+      if (unseen.length === sinks.length) throw refused;
+      session.pipeline.log.warn('a sink cannot be looked at, and what it holds is not known', {
+        sink: sink.name,
+        error: toPgsiloError(error, 'sink.failed').message,
+      });
     }
   }
   return [...places.values()]
@@ -108,12 +131,22 @@ export async function listPlaces(
     .sort((a, b) => compare(b.backup, a.backup) || compare(a.unitKey, b.unitKey));
 }
 
-/** It may hold what the others lack, so it is not passed over: the person decides to go without it. */
+function forget(places: Map<string, Map<string, Place>>, sink: PipelineSink): void {
+  for (const ofUnit of places.values())
+    for (const [backup, place] of ofUnit) {
+      if (!place.sinks.includes(sink)) continue;
+      const others = place.sinks.filter((one) => one !== sink);
+      if (others.length === 0) ofUnit.delete(backup);
+      else ofUnit.set(backup, { ...place, sinks: others });
+    }
+}
+
+/** It may hold what the others lack: the person decides to go without it. */
 function unlistable(sink: PipelineSink, thrown: unknown): PgsiloError {
   const { code, message, hint } = toPgsiloError(thrown, 'sink.failed');
   return new PgsiloError(code, `sink ${sink.name} cannot be looked at: ${message}`, {
     cause: thrown,
-    hint: `${hint === undefined ? '' : `${hint} `}To go without it name another sink: --sink, with restore --from.`,
+    hint: `${hint === undefined ? '' : `${hint} `}To go without it name another sink (--sink, with restore --from), or the backup itself.`,
   });
 }
 
@@ -146,7 +179,7 @@ export async function readManifestIn(
   return readManifest(await getDocument(session, sink, key), { key, pipeline, unitKey, backup });
 }
 
-async function readEntry(
+export async function readEntry(
   session: EngineSession,
   place: Place,
   sinks: readonly PipelineSink[],
@@ -171,98 +204,4 @@ async function readEntry(
     throwIfAborted(session.signal);
     return { ...where, unit: place.unitKey, error: toPgsiloError(error) };
   }
-}
-
-export interface FindOptions {
-  /** Exactly this one, good or damaged. */
-  readonly backup?: string;
-  /** The newest whose snapshot is not after this moment. */
-  readonly before?: Date;
-  readonly sink?: string;
-  readonly signal: AbortSignal;
-}
-
-/**
- * The backup that is asked for, by default the newest good one that is no safety backup. Throws `catalog.not-found`.
- * A manifest that cannot be read is never passed over in silence: an older backup than the person expects would be restored.
- */
-export async function findBackup(
-  pipeline: Pipeline,
-  unit: string,
-  options: FindOptions,
-): Promise<FoundBackup> {
-  return withSession(pipeline, options.signal, async (session) => {
-    const sinks = sinksNamed(pipeline, options.sink);
-    const places = await listPlaces(session, sinks, unit);
-    const candidates =
-      options.backup === undefined ? places : places.filter(({ backup }) => backup === options.backup);
-    const notes = await readNotes(session, sinks, unit);
-    const passedOver: string[] = [];
-    for (const place of candidates) {
-      const entry = await readEntry(session, place, sinks, notes);
-      const { manifest } = entry;
-      if (!manifest) throw unreadable(pipeline.name, unit, entry);
-      if (options.backup === undefined && manifest.status !== 'good') continue;
-      if (options.before && new Date(manifest.snapshotAt) > options.before) continue;
-      if (options.backup === undefined && isSafetyBackup(manifest)) passedOver.push(place.backup);
-      else return { ...entry, manifest, passedOver };
-    }
-    if (passedOver[0] !== undefined) throw onlySafety(unit, passedOver[0], options);
-    throw await notFound(session, sinks, unit, options, places);
-  });
-}
-
-function unreadable(pipeline: string, unit: string, entry: CatalogEntry): PgsiloError {
-  const key = manifestKey(pipeline, unit, entry.backup);
-  const otherwise = 'Choose another backup with --backup; `pgsilo list` shows them.';
-  return new PgsiloError(
-    entry.error?.code ?? 'catalog.corrupt',
-    `the manifest ${key} in sink ${entry.sinks.join(', ')} cannot be used: ${entry.error?.message}`,
-    {
-      cause: entry.error,
-      hint: entry.error?.hint === undefined ? otherwise : `${entry.error.hint} ${otherwise}`,
-    },
-  );
-}
-
-function onlySafety(unit: string, newest: string, { before }: FindOptions): PgsiloError {
-  const when = before ? ` not after ${before.toISOString()}` : '';
-  return new PgsiloError(
-    'catalog.not-found',
-    `unit ${JSON.stringify(unit)} has no backup${when} but of what restores replaced; the newest of those is ${newest}`,
-    { hint: `Is it what you want? Then name it: --backup ${newest}.` },
-  );
-}
-
-async function notFound(
-  session: EngineSession,
-  sinks: readonly PipelineSink[],
-  unit: string,
-  options: FindOptions,
-  places: readonly Place[],
-): Promise<PgsiloError> {
-  const name = JSON.stringify(unit);
-  if (places.length > 0) {
-    const [newest, oldest] = [places[0]!.backup, places.at(-1)!.backup];
-    const wanted =
-      options.backup ?? (options.before ? `not after ${options.before.toISOString()}` : 'with status good');
-    return new PgsiloError(
-      'catalog.not-found',
-      `unit ${name} has no backup ${wanted}; it has ${places.length}, from ${oldest} to ${newest}`,
-      {
-        hint: 'The times of all of them: `pgsilo list FILE UNIT`.',
-      },
-    );
-  }
-  const all = await listPlaces(session, sinks);
-  const units = new Set(all.map(({ unitKey }) => unitKey));
-  const wanted = encodeUnit(unit);
-  const near = [...units].filter((key) => key.includes(wanted) || wanted.includes(key)).slice(0, 5);
-  const hint =
-    units.size === 0
-      ? 'The pipeline has no backups yet.'
-      : near.length > 0
-        ? `Near: ${near.join(', ')}.`
-        : `There are backups of ${units.size} units: \`pgsilo list FILE\`.`;
-  return new PgsiloError('catalog.not-found', `there is no backup of unit ${name}`, { hint });
 }

@@ -1,6 +1,8 @@
 export { byHand } from './by-hand.ts';
-export { findBackup, listBackups } from './catalog.ts';
-export type { CatalogEntry, FindOptions, FoundBackup } from './catalog.ts';
+export { listBackups } from './catalog.ts';
+export type { CatalogEntry, UnseenSink } from './catalog.ts';
+export { findBackup } from './find-backup.ts';
+export type { FindOptions, FoundBackup } from './find-backup.ts';
 export { doctor } from './doctor.ts';
 export type { Diagnosis, DoctorOptions } from './doctor.ts';
 export type { JobProgress, RunEvent } from './events.ts';

@@ -1,5 +1,5 @@
 import { PgsiloError, toPgsiloError } from '@pgsilo/plugin';
-import { findBackup } from './catalog.ts';
+import { findBackup } from './find-backup.ts';
 import { addNote } from './note-store.ts';
 import type { Note } from './notes.ts';
 import type { Pipeline } from './pipeline.ts';

@@ -1,6 +1,6 @@
 import { isPgsiloError, PgsiloError, toPgsiloError } from '@pgsilo/plugin';
-import { findBackup } from './catalog.ts';
-import type { FoundBackup } from './catalog.ts';
+import { findBackup } from './find-backup.ts';
+import type { FoundBackup } from './find-backup.ts';
 import { newestRunAnywhere } from './history.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { RestoreOptions } from './restore.ts';
@@ -13,6 +13,7 @@ export async function chooseBackup(pipeline: Pipeline, options: RestoreOptions):
     ...(options.backup === undefined ? {} : { backup: options.backup }),
     ...(options.before === undefined ? {} : { before: options.before }),
     ...(options.sink === undefined ? {} : { sink: options.sink }),
+    passOver: true,
     signal: options.signal,
   });
 }

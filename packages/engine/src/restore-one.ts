@@ -1,8 +1,9 @@
 import { isPgsiloError, PgsiloError, toPgsiloError } from '@pgsilo/plugin';
 import type { Comparison, RecoveryUnit } from '@pgsilo/plugin';
 import { openBackup } from './backup-view.ts';
-import { findBackup, sinksNamed } from './catalog.ts';
-import type { FoundBackup } from './catalog.ts';
+import { sinksNamed } from './catalog.ts';
+import { findBackup } from './find-backup.ts';
+import type { FoundBackup } from './find-backup.ts';
 import type { Pipeline } from './pipeline.ts';
 import { prepareRestore } from './restore.ts';
 import type { RestoreAllOptions } from './restore-all.ts';

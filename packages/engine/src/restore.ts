@@ -9,7 +9,7 @@ import type {
 } from '@pgsilo/plugin';
 import { openBackup } from './backup-view.ts';
 import { sinksNamed } from './catalog.ts';
-import type { FoundBackup } from './catalog.ts';
+import type { FoundBackup } from './find-backup.ts';
 import { withHooks } from './hooks.ts';
 import type { FailedHook, HookFacts } from './hooks.ts';
 import type { Pipeline, PipelineSink } from './pipeline.ts';

@@ -24,9 +24,13 @@ export function openScratch(root: string): Scratch {
       const disk = await statfs(path);
       const free = disk.bavail * disk.bsize;
       if (free < bytes) {
-        throw new PgsiloError('scratch.full', `${root} has ${free} bytes free, and ${bytes} are needed`, {
-          hint: 'Set `scratch:` to a larger disk.',
-        });
+        throw new PgsiloError(
+          'scratch.full',
+          `${root} has ${inMegabytes(free)} free, and ${inMegabytes(bytes)} are needed`,
+          {
+            hint: 'Set `scratch:` to a larger disk.',
+          },
+        );
       }
       return path;
     },
@@ -35,6 +39,11 @@ export function openScratch(root: string): Scratch {
       if (path) await rm(path, { recursive: true, force: true });
     },
   };
+}
+
+/** Rounded up: what is needed must never look like what is there. */
+function inMegabytes(bytes: number): string {
+  return `${Math.ceil(bytes / 1e6).toLocaleString('en-US')} MB`;
 }
 
 async function makeFolder(root: string): Promise<string> {

@@ -2,7 +2,7 @@ import { PgsiloError, throwIfAborted, toPgsiloError } from '@pgsilo/plugin';
 import type { CheckOutcome, Inspection } from '@pgsilo/plugin';
 import { openBackup, readStored } from './backup-view.ts';
 import { listPlaces, readManifestIn, sinksNamed } from './catalog.ts';
-import type { Place } from './catalog.ts';
+import type { Place, UnseenSink } from './catalog.ts';
 import { newestRunAnywhere } from './history.ts';
 import type { DamagedRecord } from './history.ts';
 import type { Manifest } from './manifest.ts';
@@ -66,6 +66,8 @@ export interface VerifyReport {
   readonly checked: readonly VerifiedBackup[];
   /** What the newest run says it stored and a sink does not list. */
   readonly missing: readonly MissingBackup[];
+  /** Sinks that are not required and could not be looked at: nothing is known of what they hold, so that the report is no success. */
+  readonly unseen: readonly UnseenSink[];
   /** Records of runs and notes that cannot be read: what they said is not known. */
   readonly records: readonly DamagedRecord[];
 }
@@ -73,8 +75,10 @@ export interface VerifyReport {
 /** Reads backups back from every sink that has them and proves them. Throws when there is nothing to verify: that is no success. */
 export async function verify(pipeline: Pipeline, options: VerifyOptions): Promise<VerifyReport> {
   return withSession(pipeline, options.signal, async (session) => {
-    const sinks = sinksNamed(pipeline, options.sink);
-    const places = await listPlaces(session, sinks);
+    const wanted = sinksNamed(pipeline, options.sink);
+    const unseen: UnseenSink[] = [];
+    const places = await listPlaces(session, wanted, undefined, unseen);
+    const sinks = wanted.filter((sink) => !unseen.some((one) => one.sink === sink.name));
     const chosen = choosePlaces(places, options);
     const newest = await newestRunAnywhere(session);
     const missing = findMissing(newest, sinks, places, options);
@@ -87,8 +91,17 @@ export async function verify(pipeline: Pipeline, options: VerifyOptions): Promis
     }
     if (options.level === 'restore') {
       const proved = await proveBackups(session, { places, chosen, notes }, options);
-      const bad = missing.length + records.length > 0 || proved.some(({ status }) => status === 'failed');
-      return { status: bad ? 'failed' : 'ok', level: options.level, checked: proved, missing, records };
+      const bad =
+        missing.length + records.length + unseen.length > 0 ||
+        proved.some(({ status }) => status === 'failed');
+      return {
+        status: bad ? 'failed' : 'ok',
+        level: options.level,
+        checked: proved,
+        missing,
+        unseen,
+        records,
+      };
     }
     const checked: VerifiedBackup[] = [];
     const work = chosen.flatMap((place) => place.sinks.map((sink) => ({ place, sink })));
@@ -103,8 +116,10 @@ export async function verify(pipeline: Pipeline, options: VerifyOptions): Promis
       checked.push(checkedOne);
       options.observe?.({ type: 'checked', ...checkedOne });
     });
-    const failed = missing.length + records.length > 0 || checked.some(({ status }) => status === 'failed');
-    return { status: failed ? 'failed' : 'ok', level: options.level, checked, missing, records };
+    const failed =
+      missing.length + records.length + unseen.length > 0 ||
+      checked.some(({ status }) => status === 'failed');
+    return { status: failed ? 'failed' : 'ok', level: options.level, checked, missing, unseen, records };
   });
 }
 

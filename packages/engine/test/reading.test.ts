@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { findBackup, listBackups } from '../src/catalog.ts';
+import { listBackups } from '../src/catalog.ts';
+import { findBackup } from '../src/find-backup.ts';
 import { prepareRestore } from '../src/restore.ts';
 import { backup } from '../src/run.ts';
 import { verify } from '../src/verify.ts';

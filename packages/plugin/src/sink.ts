@@ -53,6 +53,7 @@ export interface Sink {
 
   /**
    * Where the objects lie, as far as it is known without asking the store: two sinks of one pipeline that say the same are one place, and retention of one would remove what the other keeps.
+   * A folder of this machine is told by its absolute path, and by nothing else.
    */
   place?(): Promise<string>;
 

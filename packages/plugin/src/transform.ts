@@ -29,6 +29,12 @@ export interface Transform {
   /** The keys of units, for `pgsilo keys`; only of a transform that is set up to give each unit its own. */
   unitKeys?(): Promise<UnitKeys>;
 
+  /**
+   * Folders of this machine with what undoes the transform, by absolute paths. None of them may lie where backups go: whoever has those would read them, and a lock
+   * there would keep keys from being destroyed.
+   */
+  readonly keyFolders?: readonly string[];
+
   /** Frees what the transform holds. */
   close?(): Promise<void>;
 }

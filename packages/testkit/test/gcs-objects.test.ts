@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { bucket, startGcsClient } from './gcs-client.ts';
 import type { GcsClient } from './gcs-client.ts';
@@ -196,5 +197,62 @@ describe('a new bucket', () => {
   ])('is refused without %s', async (_, query, body, reason) => {
     expect(reasonOf(await create(query, body))).toEqual([400, reason]);
     expect((await client.ask('/storage/v1/b/another')).status).toBe(404);
+  });
+});
+
+describe('an etag in a header is a condition too', () => {
+  it('of reading, of changing and of removing', async () => {
+    const { headers } = await client.insert('x', 'one').then(() => client.ask(at('x', '?alt=media')));
+    const etag = headers.get('etag')!;
+    const none = { headers: { 'if-none-match': etag } };
+    expect((await client.ask(at('x'), none)).status).toBe(304);
+    expect((await client.ask(at('x', '?alt=media'), { headers: { 'if-none-match': '*' } })).status).toBe(304);
+    expect((await client.ask(at('x'), { headers: { 'if-none-match': '"other"' } })).status).toBe(200);
+    expect((await client.ask(at('x'), { headers: { 'if-match': `"other", "${etag}"` } })).status).toBe(200);
+    const other = { headers: { 'if-match': '"other"' } };
+    for (const [method, body] of [
+      ['GET', undefined],
+      ['PATCH', '{}'],
+      ['DELETE', undefined],
+    ] as const) {
+      const answer = await client.ask(at('x'), { method, ...other, ...(body === undefined ? {} : { body }) });
+      expect(reasonOf(answer), `${method}`).toEqual([412, 'conditionNotMet']);
+    }
+    expect((await client.ask(at('x'), { method: 'DELETE', ...none })).status).toBe(412);
+    expect((await client.ask(at('x'), { method: 'DELETE', headers: { 'if-match': etag } })).status).toBe(204);
+  });
+});
+
+describe('what is stored compressed', () => {
+  const plain = 'rows and rows and rows';
+
+  it('is sent so to who takes it, and decompressed to others, whatever range they ask for', async () => {
+    await client.insert('x', gzipSync(plain), '&contentEncoding=gzip');
+    const identity = { 'accept-encoding': 'identity' };
+    const sent = await client.ask(at('x', '?alt=media'), { headers: { ...identity, range: 'bytes=0-3' } });
+    expect([sent.status, sent.text, sent.headers.get('content-encoding')]).toEqual([200, plain, null]);
+    expect(sent.headers.get('x-goog-stored-content-encoding')).toBe('gzip');
+    const taken = await client.ask(at('x', '?alt=media'), { headers: { 'accept-encoding': 'gzip' } });
+    expect([taken.text, taken.headers.get('content-encoding')]).toEqual([plain, 'gzip']);
+  });
+
+  it('is left alone where it says so', async () => {
+    await client.insert('x', gzipSync(plain), '&contentEncoding=gzip');
+    await client.ask(at('x'), { method: 'PATCH', body: '{"cacheControl":"no-transform"}' });
+    const sent = await client.ask(at('x', '?alt=media'), { headers: { 'accept-encoding': 'identity' } });
+    expect(sent.headers.get('content-encoding')).toBe('gzip');
+  });
+});
+
+describe("an object's own time", () => {
+  it('is a time, and moves only on', async () => {
+    const patch = (customTime: string | null) =>
+      client.ask(at('x'), { method: 'PATCH', body: JSON.stringify({ customTime }) });
+    await client.insert('x', 'one');
+    expect(reasonOf(await patch('yesterday'))).toEqual([400, 'invalid']);
+    expect((await patch('2026-01-01T00:00:00Z')).text).toContain('"customTime":"2026-01-01T00:00:00Z"');
+    expect(reasonOf(await patch('2025-12-31T00:00:00Z'))).toEqual([400, 'invalid']);
+    expect(reasonOf(await patch(null))).toEqual([400, 'invalid']);
+    expect((await patch('2026-01-02T00:00:00Z')).status).toBe(200);
   });
 });

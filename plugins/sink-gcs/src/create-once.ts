@@ -77,7 +77,7 @@ function mayHaveWorked(error: unknown): boolean {
 }
 
 function difference({ size, crc32c }: Resource, { bytes, crc }: Written): string | undefined {
-  if (Number(size) !== bytes) return `${bytes} bytes were sent, and the service has ${size}`;
+  if (Number(size) !== bytes) return `${bytes} bytes were sent, and the service has ${size} bytes`;
   if (crc32c !== undefined && crc32c !== inBase64(crc))
     return `the CRC32C of what was sent is ${inBase64(crc)}, and that of what the service has ${crc32c}`;
   return undefined;

@@ -11,9 +11,9 @@ const daysBefore: Readonly<Record<string, number>> = { STANDARD_IA: 30, ONEZONE_
  * Artifacts are written into their class at once, which costs less than to move them. What lies under the prefix from a time when another class was set can be moved by a rule of the bucket:
  * the one that fits this sink, by its prefix and its tags.
  */
-export function* tellClassRule({ storageClass, prefix, tags }: Options): Generator<CheckResult> {
-  if (storageClass === 'STANDARD') return;
-  const rule: LifecycleRule = {
+export function classRule({ storageClass, prefix, tags }: Options): LifecycleRule | undefined {
+  if (storageClass === 'STANDARD') return undefined;
+  return {
     ID: `pgsilo-${storageClass}${prefix === '' ? '' : `-${prefix.replaceAll('/', '-')}`}`,
     Status: 'Enabled',
     Filter: {
@@ -27,9 +27,14 @@ export function* tellClassRule({ storageClass, prefix, tags }: Options): Generat
     },
     Transitions: [{ Days: daysBefore[storageClass] ?? 1, StorageClass: storageClass as 'STANDARD_IA' }],
   };
+}
+
+export function* tellClassRule(options: Options): Generator<CheckResult> {
+  const rule = classRule(options);
+  if (rule === undefined) return;
   yield {
     name: 'storage class',
     status: 'ok',
-    message: `artifacts are written into ${storageClass}; a rule that moves there what lies here from before: ${JSON.stringify(rule)}`,
+    message: `artifacts are written into ${options.storageClass}; a rule, to be added to those of the bucket, that moves there what lies here from before: ${JSON.stringify(rule)}`,
   };
 }

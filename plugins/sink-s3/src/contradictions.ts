@@ -1,6 +1,6 @@
 import { PgsiloError } from '@pgsilo/plugin';
 import type { Options } from './options.ts';
-import { classes } from './storage-classes.ts';
+import { classes, isKnownClass, nearestClass } from './storage-classes.ts';
 
 /** Throws `config.invalid` for options that contradict each other or say too little. */
 export function mustAgree(options: Options): void {
@@ -43,7 +43,19 @@ export function mustAgree(options: Options): void {
       'the bucket says how long its own lock holds',
       'Leave out `days`, or give GOVERNANCE or COMPLIANCE.',
     );
+  mustBeClass(options);
   mustBeWarm(options);
+}
+
+/** Amazon's classes are known; another store may have one of its own by any name. */
+function mustBeClass({ storageClass, endpoint, provider }: Options): void {
+  if ((endpoint !== undefined && provider !== 'aws') || isKnownClass(storageClass)) return;
+  const near = nearestClass(storageClass);
+  throw contradiction(
+    'storageClass',
+    `Amazon has no storage class ${storageClass}`,
+    near === undefined ? 'Leave it out for STANDARD.' : `Did you mean ${near}?`,
+  );
 }
 
 function mustBeWarm({ storageClass, allowColdRestore }: Options): void {

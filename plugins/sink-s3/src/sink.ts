@@ -1,4 +1,5 @@
 import type { Setup, Sink } from '@pgsilo/plugin';
+import { joinBucket } from './bucket-mates.ts';
 import { check } from './check.ts';
 import { mustAgree } from './contradictions.ts';
 import type { Options } from './options.ts';
@@ -16,6 +17,7 @@ export function createS3Sink(options: Options, setup: Setup, patience?: Patience
   for (const { message, option } of warningsOf(options, setup.keptDays))
     setup.log.warn(message, { sink: 's3', option });
   const store = openStore(options, patience);
+  const leave = joinBucket(store);
   const remove = createRemove(store);
   const sink: Sink = {
     put(key, body, hint, context) {
@@ -30,6 +32,7 @@ export function createS3Sink(options: Options, setup: Setup, patience?: Patience
     check: (context) => check(sink, store, setup.keptDays, context),
     sweep: (prefix, before, context) => sweep(store, prefix, before, store.tell(context)),
     async close() {
+      leave();
       store.close();
     },
   };

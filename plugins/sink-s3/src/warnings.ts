@@ -1,5 +1,5 @@
 import type { Options } from './options.ts';
-import { classes } from './storage-classes.ts';
+import { classes, isKnownClass, nearestClass } from './storage-classes.ts';
 
 /** What is allowed and probably not meant. */
 export interface Warning {
@@ -18,6 +18,12 @@ export function warningsOf(
     warnings.push({
       option: 'storageClass',
       message: `retention removes backups after ${days(keptDays)}, and ${storageClass} is paid for ${facts.leastDays} at least`,
+    });
+  const near = isKnownClass(storageClass) ? undefined : nearestClass(storageClass);
+  if (near !== undefined)
+    warnings.push({
+      option: 'storageClass',
+      message: `${storageClass} is none of Amazon's storage classes; if it is none of this store's either, did you mean ${near}?`,
     });
   const locked = objectLock?.days;
   if (locked !== undefined && keptDays !== undefined && locked < keptDays)

@@ -5,10 +5,13 @@ import {
   PutObjectLockConfigurationCommand,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import type { BucketLifecycleConfiguration } from '@aws-sdk/client-s3';
+import type { BucketLifecycleConfiguration, LifecycleRule } from '@aws-sdk/client-s3';
 import type { CheckResult } from '@pgsilo/plugin';
 import { testContext } from '@pgsilo/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { matesOf } from '../src/bucket-mates.ts';
+import plugin from '../src/index.ts';
+import { openStore } from '../src/store.ts';
 import { gatewayHere, makeSink, optionsFor, startGateway } from './gateway.ts';
 import type { Gateway, Written } from './gateway.ts';
 import { startMeddler } from './meddler.ts';
@@ -20,7 +23,7 @@ describe.skipIf('unavailable' in installed)('check', () => {
   const context = testContext();
   beforeAll(async () => {
     gateway = await startGateway(installed);
-    for (const name of ['backups', 'parts', 'rules']) await gateway.makeBucket(name);
+    for (const name of ['backups', 'parts', 'rules', 'shared']) await gateway.makeBucket(name);
     await gateway.makeBucket('locked', 'locked');
   }, 120_000);
   afterAll(async () => {
@@ -71,6 +74,45 @@ describe.skipIf('unavailable' in installed)('check', () => {
       new PutBucketLifecycleConfigurationCommand({ Bucket: 'rules', LifecycleConfiguration }),
     );
     expect((await results({ bucket: 'rules' })).has('storage class')).toBe(false);
+  });
+
+  it('prints one policy for all sinks of a bucket, with the rules that are there', async () => {
+    const own: LifecycleRule = {
+      ID: 'mine',
+      Status: 'Enabled',
+      Filter: { Prefix: 'logs/' },
+      Expiration: { Days: 30 },
+    };
+    await gateway.client.send(
+      new PutBucketLifecycleConfigurationCommand({
+        Bucket: 'shared',
+        LifecycleConfiguration: { Rules: [own] },
+      }),
+    );
+    const cold = await makeSink(
+      optionsFor(gateway, { bucket: 'shared', prefix: 'cold', storageClass: 'STANDARD_IA' }),
+    );
+    const here = { bucket: 'shared', prefix: 'warm' };
+    const { status, hint } = (await results(here)).get('lifecycle')!;
+    expect(status).toBe('warning');
+    const policy = JSON.parse(/\{.*\}$/s.exec(hint!)![0]) as BucketLifecycleConfiguration;
+    expect(policy.Rules!.map(({ ID }) => ID)).toEqual([
+      'mine',
+      'pgsilo-unfinished-uploads-cold-',
+      'pgsilo-STANDARD_IA-cold',
+      'pgsilo-unfinished-uploads-warm-',
+    ]);
+    await gateway.client.send(
+      new PutBucketLifecycleConfigurationCommand({ Bucket: 'shared', LifecycleConfiguration: policy }),
+    );
+    expect((await results(here)).get('lifecycle')).toMatchObject({ status: 'ok' });
+    expect(
+      (await Array.fromAsync(cold.check(context))).find(({ name }) => name === 'lifecycle'),
+    ).toMatchObject({ status: 'ok' });
+    await cold.close();
+    // Who is gone has no say any more.
+    const { options } = openStore(plugin.options.parse(optionsFor(gateway, here)));
+    expect(matesOf({ options, prefix: 'warm/' })).toHaveLength(1);
   });
 
   it('tells of unfinished uploads below its prefix, which sweep ends when they are old', async () => {

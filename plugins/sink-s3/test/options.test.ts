@@ -4,6 +4,7 @@ import { HeadObjectCommand, GetObjectTaggingCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import plugin from '../src/index.ts';
 import { presets, providers } from '../src/presets.ts';
+import { nearestClass } from '../src/storage-classes.ts';
 import { openStore } from '../src/store.ts';
 import { errorOf } from './errors-of.ts';
 import { gatewayHere, makeSink, optionsFor, startGateway } from './gateway.ts';
@@ -22,6 +23,8 @@ describe('options that contradict each other are refused', () => {
     ['needs the access key', 'sessionToken', { sessionToken: 'abcd' }],
     ['both a profile', 'profile', { ...keys, profile: 'backup' }],
     ['no encryption that uses it', 'kmsKey', { kmsKey: 'alias/backups' }],
+    ['no storage class STANDARD_AI', 'storageClass', { storageClass: 'STANDARD_AI' }],
+    ['no storage class COLD', 'storageClass', { storageClass: 'COLD' }],
     ['up to 12 hours', 'storageClass', { storageClass: 'GLACIER' }],
     ['up to 48 hours', 'storageClass', { storageClass: 'DEEP_ARCHIVE' }],
     ['how long', 'objectLock.mode', { objectLock: { mode: 'COMPLIANCE' } }],
@@ -39,6 +42,24 @@ describe('options that contradict each other are refused', () => {
       await expect(sink.close()).resolves.toBeUndefined();
     },
   );
+});
+
+describe('a storage class with a slip', () => {
+  it.each([
+    ['STANDARD_AI', 'STANDARD_IA'],
+    ['STANDART', 'STANDARD'],
+    ['GLACIER_RI', 'GLACIER_IR'],
+    ['DEEPARCHIVE', 'DEEP_ARCHIVE'],
+    ['INTELIGENT_TIERING', 'INTELLIGENT_TIERING'],
+    ['COLD', undefined],
+  ])('%s is nearest to %s', (storageClass, near) => {
+    expect(nearestClass(storageClass)).toBe(near);
+  });
+
+  it('is refused with the nearest one, where Amazon is meant', async () => {
+    const error = await errorOf(makeSink({ ...at, ...keys, storageClass: 'STANDARD_AI' }));
+    expect(error.hint).toBe('Did you mean STANDARD_IA?');
+  });
 });
 
 describe('a prefix', () => {

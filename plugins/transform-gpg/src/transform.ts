@@ -29,7 +29,10 @@ export function createGpgTransform(options: Options, setup: Setup): Transform {
     },
     ...(settings.keyring === undefined
       ? {}
-      : { unitKeys: once(async () => (await import('./open-unit-keys.ts')).openUnitKeys(await loading())) }),
+      : {
+          keyFolders: [settings.keyring.path, ...settings.keyring.copies],
+          unitKeys: once(async () => (await import('./open-unit-keys.ts')).openUnitKeys(await loading())),
+        }),
   };
 }
 

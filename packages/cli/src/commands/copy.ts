@@ -31,8 +31,10 @@ export async function copy(
       ...(since === undefined ? {} : { since: parseTime(since, timezone) }),
       dryRun,
       signal: invocation.signal,
-      observe: (line) =>
-        pipeline.log.info(`${line.status} ${line.backup}`, { unit: line.unit, bytes: line.bytes }),
+      observe: ({ status, backup, unit: name, bytes, error }) =>
+        error
+          ? pipeline.log.error(`${backup} could not be copied: ${error.message}`, { unit: name })
+          : pipeline.log.info(`${status} ${backup}`, { unit: name, bytes }),
     });
     const failed = report.backups.filter(({ status }) => status === 'failed').length;
     if (invocation.json) await invocation.out.json(reportDocument(pipeline.name, report, dryRun));

@@ -1,5 +1,5 @@
 import { isSafetyBackup, listBackups } from '@pgsilo/engine';
-import type { CatalogEntry } from '@pgsilo/engine';
+import type { CatalogEntry, UnseenSink } from '@pgsilo/engine';
 import { abortReason, PgsiloError, toPgsiloError } from '@pgsilo/plugin';
 import { backupDocument, storedSize, totalBytes } from '../backup-document.ts';
 import { errorDocument, errorCell } from '../error-text.ts';
@@ -19,8 +19,11 @@ export interface ListOptions {
 
 /** Rows are written as they are read, so that a catalog of a million backups needs no more memory than one of ten. */
 const pageSize = 200;
+/** The catalog is what lies in the sinks: why something does not, it cannot know. */
+const lackingMeans =
+  '“not in …”: that sink never got the backup, or no longer has it, by its own retention for example; `pgsilo copy` fills what a sink lacks';
 
-/** `pgsilo list`: backups, newest first. A manifest that cannot be read is listed with its error and makes it exit 1. */
+/** `pgsilo list`: backups, newest first. A manifest that cannot be read is listed with its error and makes it exit 1, and so does a sink that is not required and cannot be looked at. */
 export async function list(
   invocation: Invocation,
   file: string,
@@ -30,20 +33,26 @@ export async function list(
   return withPipeline(file, invocation, async (pipeline) => {
     const { sink, limit = Infinity } = options;
     const signal = AbortSignal.any([invocation.signal, invocation.out.readerGone]);
+    const unseen: UnseenSink[] = [];
     const entries = listBackups(pipeline, {
       ...(unit === undefined ? {} : { unit }),
       ...(sink === undefined ? {} : { sink }),
+      unseen,
       signal,
     });
-    const writer = invocation.json ? jsonWriter(pipeline.name, invocation) : tableWriter(invocation);
+    const writer = invocation.json
+      ? jsonWriter(pipeline.name, unseen, invocation)
+      : tableWriter(unseen, invocation);
     let count = 0;
     let unreadable = 0;
+    let lacking = false;
     try {
       for await (const entry of entries) {
         if (signal.aborted) throw abortReason(signal);
         await writer.add(entry);
         count += 1;
         if (entry.error) unreadable += 1;
+        lacking ||= entry.missingFrom.length > 0;
         if (count >= limit) break;
       }
     } catch (thrown) {
@@ -54,16 +63,23 @@ export async function list(
       await reportError(error, invocation);
       return error.exit;
     }
-    if (count === 0 && unit !== undefined) throw noBackupOf(unit, pipeline.name, sink);
+    if (count === 0 && unit !== undefined) throw unseen[0]?.error ?? noBackupOf(unit, pipeline.name, sink);
     await writer.end();
     const { screen, json, quiet, errorStyle } = invocation;
-    if (!json && !quiet && count === 0) screen.print(`no backups of pipeline ${pipeline.name} yet`);
+    if (!json && !quiet && count === 0 && unseen.length === 0)
+      screen.print(`no backups of pipeline ${pipeline.name} yet`);
+    if (!json && !quiet && lacking) screen.print(lackingMeans);
+    if (!json)
+      for (const each of unseen)
+        screen.print(
+          `${errorStyle.yellow('warning')}  what sink ${printable(each.sink)} holds is not in this list: ${printable(each.error.message)}`,
+        );
     if (!json && unreadable > 0) {
       screen.print(
         `${errorStyle.red('error')}  ${formatCount(unreadable, 'manifest')} could not be read; the others are not affected`,
       );
     }
-    return unreadable > 0 ? 1 : 0;
+    return unreadable + unseen.length > 0 ? 1 : 0;
   });
 }
 
@@ -82,7 +98,7 @@ interface Writer {
 }
 
 /** One document, written piece by piece. */
-function jsonWriter(pipeline: string, { out }: Invocation): Writer {
+function jsonWriter(pipeline: string, unseen: readonly UnseenSink[], { out }: Invocation): Writer {
   let begun = false;
   return {
     get begun() {
@@ -97,6 +113,8 @@ function jsonWriter(pipeline: string, { out }: Invocation): Writer {
       if (!begun && error) return;
       if (!begun) await out.write(`${head(pipeline)}]`);
       else await out.write('\n  ]');
+      const lost = unseen.map(({ sink, error: why }) => ({ sink, error: errorDocument(why) }));
+      await out.write(`,\n  "unseen": ${JSON.stringify(lost)}`);
       const failure = error ? `,\n  "error": ${JSON.stringify(errorDocument(error))}` : '';
       await out.write(`${failure}\n}\n`);
     },
@@ -107,7 +125,7 @@ function head(pipeline: string): string {
   return `{\n  "pipeline": ${JSON.stringify(pipeline)},\n  "backups": [`;
 }
 
-function tableWriter(invocation: Invocation): Writer {
+function tableWriter(unseen: readonly UnseenSink[], invocation: Invocation): Writer {
   const { out, style } = invocation;
   const narrow = out.width !== undefined && out.width < 110;
   const columns = narrow ? narrowColumns : wideColumns;
@@ -126,7 +144,7 @@ function tableWriter(invocation: Invocation): Writer {
       return least !== undefined;
     },
     async add(entry) {
-      rows.push(row(entry, narrow, invocation));
+      rows.push(row(entry, unseen, narrow, invocation));
       if (rows.length >= pageSize) await flush();
     },
     end: flush,
@@ -153,11 +171,19 @@ const narrowColumns: readonly Column[] = [
   { title: 'sinks', wrap: 'words' },
 ];
 
-function row(entry: CatalogEntry, narrow: boolean, { style, now }: Invocation): Cell[] {
+function row(
+  entry: CatalogEntry,
+  unseen: readonly UnseenSink[],
+  narrow: boolean,
+  { style, now }: Invocation,
+): Cell[] {
   const { manifest, error, pin, keysDestroyed, proved } = entry;
   const time = manifest?.snapshotAt;
   const ago = time === undefined ? '' : formatAgo(time, now());
-  const lacking = entry.missingFrom.map((sink) => `not in ${printable(sink)}`);
+  const lacking = [
+    ...entry.missingFrom.map((sink) => `not in ${printable(sink)}`),
+    ...unseen.map(({ sink }) => `${printable(sink)} not looked at`),
+  ];
   const sinks = [...entry.sinks.map(printable), ...lacking].join(', ');
   const status = error
     ? errorCell(error)

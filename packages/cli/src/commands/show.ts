@@ -27,6 +27,7 @@ export async function show(invocation: Invocation, wanted: Wanted, options: Show
     const entry = await findBackup(pipeline, unit, {
       ...(backup === undefined ? {} : { backup }),
       ...(options.sink === undefined ? {} : { sink: options.sink }),
+      passOver: true,
       signal: invocation.signal,
     });
     const commands = (await byHand(pipeline, entry.manifest)).map(redact);

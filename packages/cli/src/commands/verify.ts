@@ -59,7 +59,7 @@ export async function verifyBackups(
 
 function reportDocument(
   pipeline: string,
-  { status, level, checked, missing, records }: VerifyReport,
+  { status, level, checked, missing, unseen, records }: VerifyReport,
 ): object {
   return {
     pipeline,
@@ -70,6 +70,7 @@ function reportDocument(
       ...(error ? { error: errorDocument(error) } : {}),
     })),
     missing: missing.map(({ error, ...rest }) => ({ ...rest, error: errorDocument(error) })),
+    unseen: unseen.map(({ sink, error }) => ({ sink, error: errorDocument(error) })),
     records: records.map(({ error, ...rest }) => ({ ...rest, error: errorDocument(error) })),
   };
 }
@@ -84,7 +85,13 @@ function reportText(report: VerifyReport, took: number, { style, out }: Invocati
     printable(sink),
     errorCell(error),
   ]);
-  const rows = [...bad, ...records];
+  const unseen = report.unseen.map(({ sink, error }) => [
+    { text: 'not looked at', colour: style.red },
+    '',
+    printable(sink),
+    errorCell(error),
+  ]);
+  const rows = [...bad, ...unseen, ...records];
   const table = rows.length === 0 ? '' : `${renderTable(columns, rows, { style, width: out.width })}\n`;
   const skipped = report.checked.filter(({ status }) => status === 'skipped');
   const bytes = formatBytes(report.checked.reduce((total, each) => total + each.bytes, 0));
@@ -95,6 +102,7 @@ function reportText(report: VerifyReport, took: number, { style, out }: Invocati
   if (bad.length > 0) parts.push(style.red(`${formatCount(bad.length, 'backup')} not`));
   if (records.length > 0) parts.push(style.red(`${formatCount(records.length, 'record')} not`));
   if (skipped.length > 0) parts.push(`${skipped.length} not tried`);
+  if (unseen.length > 0) parts.push(style.red(`${formatCount(unseen.length, 'sink')} not looked at`));
   const how = `${bytes} read at level ${report.level} in ${formatDuration(took)}`;
   const notTried = skipped
     .map(

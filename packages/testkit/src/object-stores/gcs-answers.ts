@@ -9,7 +9,7 @@ import { contentOf } from './gcs-reading.ts';
 import { GcsRefusal, refusals } from './gcs-refusal.ts';
 import { conditionsIn, describedBy, numberIn, partOf, resourceIn } from './gcs-request.ts';
 import type { GcsRequest } from './gcs-request.ts';
-import { mustHold } from './gcs-service.ts';
+import { mustHold, mustMatchEtag } from './gcs-service.ts';
 import type { GcsService } from './gcs-service.ts';
 import type { GcsSessions } from './gcs-sessions.ts';
 import type { GcsTokens } from './gcs-tokens.ts';
@@ -97,18 +97,21 @@ async function answerInBucket(
       return { status: 200, headers: { location, 'x-guploader-uploadid': id }, content: Buffer.alloc(0) };
     }
     case 'delete':
+      mustMatchEtag(headers, service.find(bucket, name, generation));
       service.remove(bucket, name, generation, conditions);
       return { status: 204, headers: {}, content: Buffer.alloc(0) };
     case 'patch': {
       const object = service.find(bucket, name, generation);
       mustHold(conditions, object);
+      mustMatchEtag(headers, object);
       patchObject(object, bucket, resourceIn(await textOf(body)), query, service.now());
       return described(object);
     }
     default: {
       const object = service.find(bucket, name, generation);
       mustHold(conditions, object, 'reading');
-      return call === 'read' ? contentOf(object, bucket, headers.range) : described(object);
+      mustMatchEtag(headers, object, 'reading');
+      return call === 'read' ? contentOf(object, bucket, headers) : described(object);
     }
   }
 }

@@ -8,6 +8,11 @@ export interface NewObject extends Claims {
   readonly name: string;
   readonly contentType?: string;
   readonly contentEncoding?: string;
+  readonly cacheControl?: string;
+  readonly contentDisposition?: string;
+  readonly contentLanguage?: string;
+  /** RFC 3339; may later be moved on, never back. */
+  readonly customTime?: string;
   readonly storageClass?: string;
   readonly kmsKeyName?: string;
   readonly metadata?: Readonly<Record<string, string>>;
@@ -65,7 +70,13 @@ export function mustBeSound(said: NewObject, bucket: GcsBucket): void {
     throw refusals.invalid(
       `Malformed Cloud KMS crypto key: ${kmsKeyName}, expected projects/P/locations/L/keyRings/R/cryptoKeys/K`,
     );
+  if (said.customTime !== undefined) mustBeTime(said.customTime);
   if (retention) mustBeRetention(retention, bucket);
+}
+
+export function mustBeTime(time: string): void {
+  if (!/^\d{4}-\d\d-\d\d[Tt]/.test(time) || Number.isNaN(Date.parse(time)))
+    throw refusals.invalid(`Invalid value for: Invalid format: "${time}"`);
 }
 
 export function mustBeRetention({ mode, retainUntilTime }: Retention, { settings }: GcsBucket): void {
@@ -133,7 +144,8 @@ export function objectResource(
   const { name, generation, content, said } = object;
   const path = `${endpoint}/storage/v1/b/${bucket.name}/o/${encodeURIComponent(name)}`;
   const { contentType = 'application/octet-stream', contentEncoding, metadata, kmsKeyName, retention } = said;
-  const { temporaryHold, eventBasedHold } = said;
+  const { temporaryHold, eventBasedHold, cacheControl, contentDisposition, contentLanguage, customTime } =
+    said;
   const until = policyEnd(object, bucket);
   return {
     kind: 'storage#object',
@@ -155,6 +167,10 @@ export function objectResource(
     timeStorageClassUpdated: object.created.toISOString(),
     ...(object.deleted ? { timeDeleted: object.deleted.toISOString() } : {}),
     ...(contentEncoding === undefined ? {} : { contentEncoding }),
+    ...(cacheControl === undefined ? {} : { cacheControl }),
+    ...(contentDisposition === undefined ? {} : { contentDisposition }),
+    ...(contentLanguage === undefined ? {} : { contentLanguage }),
+    ...(customTime === undefined ? {} : { customTime }),
     ...(metadata === undefined ? {} : { metadata }),
     ...(kmsKeyName === undefined ? {} : { kmsKeyName: `${kmsKeyName}/cryptoKeyVersions/1` }),
     ...(temporaryHold === undefined ? {} : { temporaryHold }),

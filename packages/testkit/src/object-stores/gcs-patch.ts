@@ -1,13 +1,17 @@
 import type { GcsBucket } from './gcs-buckets.ts';
-import { mustBeRetention } from './gcs-object.ts';
+import { mustBeRetention, mustBeTime } from './gcs-object.ts';
 import type { GcsObject, NewObject, Retention } from './gcs-object.ts';
-import { GcsRefusal } from './gcs-refusal.ts';
+import { GcsRefusal, refusals } from './gcs-refusal.ts';
 import { isSet } from './gcs-request.ts';
 
 /** What can be changed of an object; all else that a patch names is left as it is. */
 const changeable = [
   'contentType',
   'contentEncoding',
+  'cacheControl',
+  'contentDisposition',
+  'contentLanguage',
+  'customTime',
   'metadata',
   'temporaryHold',
   'eventBasedHold',
@@ -32,6 +36,7 @@ export function patchObject(
     if (changed.retention) mustBeRetention(changed.retention, bucket);
     mustNotShorten(object.said.retention, changed.retention, query);
   }
+  if ('customTime' in patch) mustNotGoBack(object.said.customTime, changed.customTime);
   if (object.said.eventBasedHold && !changed.eventBasedHold) object.released = now;
   object.said = changed;
   object.metageneration += 1;
@@ -42,6 +47,13 @@ function merged(before: unknown, after: unknown): unknown {
   if (after === null) return null;
   const all = { ...(before as object | undefined), ...(after as object) };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null));
+}
+
+function mustNotGoBack(before: string | undefined, after: string | undefined): void {
+  if (after !== undefined) mustBeTime(after);
+  if (before === undefined) return;
+  if (after === undefined || Date.parse(after) < Date.parse(before))
+    throw refusals.invalid('Custom time cannot be removed or set to an earlier time.');
 }
 
 function mustNotShorten(

@@ -1,6 +1,6 @@
 import { newBucket } from './gcs-buckets.ts';
 import type { GcsBucket, GcsBucketSettings } from './gcs-buckets.ts';
-import { mustBeFree, mustBeReleased, newObject } from './gcs-object.ts';
+import { etagOf, mustBeFree, mustBeReleased, newObject } from './gcs-object.ts';
 import type { GcsObject, NewObject } from './gcs-object.ts';
 import { refusals } from './gcs-refusal.ts';
 
@@ -113,5 +113,20 @@ export function mustHold(
     (ifGenerationNotMatch !== undefined && (!object || ifGenerationNotMatch === generation)) ||
     (ifMetagenerationNotMatch !== undefined && (!object || ifMetagenerationNotMatch === metageneration))
   )
+    throw doing === 'reading' ? refusals.notModified() : refusals.notMet();
+}
+
+/** The headers that name an object by its etag, as the JSON API takes them beside the conditions of the query. */
+export function mustMatchEtag(
+  headers: { readonly 'if-match'?: string | undefined; readonly 'if-none-match'?: string | undefined },
+  object: GcsObject,
+  doing: 'reading' | 'writing' = 'writing',
+): void {
+  const names = (header: string): boolean =>
+    header.trim() === '*' ||
+    header.split(',').some((one) => one.trim().replace(/^"(.*)"$/, '$1') === etagOf(object));
+  const { 'if-match': match, 'if-none-match': noneMatch } = headers;
+  if (match !== undefined && !names(match)) throw refusals.notMet();
+  if (noneMatch !== undefined && names(noneMatch))
     throw doing === 'reading' ? refusals.notModified() : refusals.notMet();
 }

@@ -1,0 +1,120 @@
+import { PgsiloError } from '@pgsilo/plugin';
+import { listPlaces, readEntry, sinksNamed } from './catalog.ts';
+import type { CatalogEntry, Place, UnseenSink } from './catalog.ts';
+import { encodeUnit, manifestKey } from './keys.ts';
+import type { Manifest } from './manifest.ts';
+import { readNotes } from './note-store.ts';
+import type { Pipeline, PipelineSink } from './pipeline.ts';
+import { isSafetyBackup } from './safety-label.ts';
+import { withSession } from './session.ts';
+import type { EngineSession } from './session.ts';
+
+export type FoundBackup = CatalogEntry & {
+  readonly manifest: Manifest;
+  /** Newer ones that hold what a restore replaced, and are therefore taken by their id only; newest first. */
+  readonly passedOver: readonly string[];
+};
+
+export interface FindOptions {
+  /** Exactly this one, good or damaged. */
+  readonly backup?: string;
+  /** The newest whose snapshot is not after this moment. */
+  readonly before?: Date;
+  readonly sink?: string;
+  /**
+   * With `backup`: a sink that is not required may be out of reach. Without it never: it may hold a newer one, and an older backup than the person
+   * expects would be restored.
+   */
+  readonly passOver?: boolean;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The backup that is asked for, by default the newest good one that is no safety backup. Throws `catalog.not-found`.
+ * A manifest that cannot be read is never passed over in silence: an older backup than the person expects would be restored.
+ */
+export async function findBackup(
+  pipeline: Pipeline,
+  unit: string,
+  options: FindOptions,
+): Promise<FoundBackup> {
+  return withSession(pipeline, options.signal, async (session) => {
+    const wanted = sinksNamed(pipeline, options.sink);
+    const unseen: UnseenSink[] = [];
+    const passOver = options.passOver === true && options.backup !== undefined;
+    const places = await listPlaces(session, wanted, unit, passOver ? unseen : undefined);
+    const sinks = wanted.filter((sink) => !unseen.some((one) => one.sink === sink.name));
+    const candidates =
+      options.backup === undefined ? places : places.filter(({ backup }) => backup === options.backup);
+    const notes = await readNotes(session, sinks, unit);
+    const passedOver: string[] = [];
+    for (const place of candidates) {
+      const entry = await readEntry(session, place, sinks, notes);
+      const { manifest } = entry;
+      if (!manifest) throw unreadable(pipeline.name, unit, entry);
+      if (options.backup === undefined && manifest.status !== 'good') continue;
+      if (options.before && new Date(manifest.snapshotAt) > options.before) continue;
+      if (options.backup === undefined && isSafetyBackup(manifest)) passedOver.push(place.backup);
+      else return { ...entry, manifest, passedOver };
+    }
+    // It may be there.
+    if (unseen[0]) throw unseen[0].error;
+    if (passedOver[0] !== undefined) throw onlySafety(unit, passedOver[0], options);
+    throw await notFound(session, sinks, unit, options, places);
+  });
+}
+
+function unreadable(pipeline: string, unit: string, entry: CatalogEntry): PgsiloError {
+  const key = manifestKey(pipeline, unit, entry.backup);
+  const otherwise = 'Choose another backup with --backup; `pgsilo list` shows them.';
+  return new PgsiloError(
+    entry.error?.code ?? 'catalog.corrupt',
+    `the manifest ${key} in sink ${entry.sinks.join(', ')} cannot be used: ${entry.error?.message}`,
+    {
+      cause: entry.error,
+      hint: entry.error?.hint === undefined ? otherwise : `${entry.error.hint} ${otherwise}`,
+    },
+  );
+}
+
+function onlySafety(unit: string, newest: string, { before }: FindOptions): PgsiloError {
+  const when = before ? ` not after ${before.toISOString()}` : '';
+  return new PgsiloError(
+    'catalog.not-found',
+    `unit ${JSON.stringify(unit)} has no backup${when} but of what restores replaced; the newest of those is ${newest}`,
+    { hint: `Is it what you want? Then name it: --backup ${newest}.` },
+  );
+}
+
+async function notFound(
+  session: EngineSession,
+  sinks: readonly PipelineSink[],
+  unit: string,
+  options: FindOptions,
+  places: readonly Place[],
+): Promise<PgsiloError> {
+  const name = JSON.stringify(unit);
+  if (places.length > 0) {
+    const [newest, oldest] = [places[0]!.backup, places.at(-1)!.backup];
+    const wanted =
+      options.backup ?? (options.before ? `not after ${options.before.toISOString()}` : 'with status good');
+    return new PgsiloError(
+      'catalog.not-found',
+      `unit ${name} has no backup ${wanted}; it has ${places.length}, from ${oldest} to ${newest}`,
+      {
+        hint: 'The times of all of them: `pgsilo list FILE UNIT`.',
+      },
+    );
+  }
+  const all = await listPlaces(session, sinks);
+  const units = new Set(all.map(({ unitKey }) => unitKey));
+  const wanted = encodeUnit(unit);
+  const near = [...units].filter((key) => key.includes(wanted) || wanted.includes(key)).slice(0, 5);
+  const hint =
+    units.size === 0
+      ? 'The pipeline has no backups yet.'
+      : near.length > 0
+        ? `Near: ${near.join(', ')}.`
+        : `There are backups of ${units.size} units: \`pgsilo list FILE\`.`;
+  return new PgsiloError('catalog.not-found', `there is no backup of unit ${name}`, { hint });
+}
