@@ -258,7 +258,7 @@ ${inScratch}`;
     expect(second.of('acme').error).toMatchObject({
       code: 'restore.refused',
       message: expect.stringContaining(
-        'the server lacks extensions that the backup needs: "no ""such"" one"',
+        'the server lacks extensions that the backup needs: "no \\"such\\" one"',
       ),
     });
     // That it could not be tried says nothing about the backup.
