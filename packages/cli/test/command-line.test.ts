@@ -51,7 +51,7 @@ describe('the command line', () => {
   it.each([
     [['bakup'], "unknown command 'bakup'", 'Did you mean backup?'],
     [['backup', 'f', '--onyl', 'x'], "unknown option '--onyl'", 'Did you mean --only?'],
-    [['restore', 'f'], "missing required argument 'unit'", '`pgsilo restore --help`'],
+    [['restore', 'f'], 'no unit is named', '`pgsilo list FILE`'],
     [['list', 'f', '--limit', '0'], "argument '0' is invalid", '`pgsilo list --help`'],
     [
       ['verify', 'f', '--level', 'deep'],
