@@ -52,7 +52,8 @@ sinks: [{ use: local, path: store }]
         );
         await pgsiloOk(['backup', file], at);
         await pgsiloOk(['verify', file, '--level', 'decode'], at);
-        for (const [index, name] of names.entries()) {
+        const restored = strategy === 'one-pass' ? names : names.slice(2, 6);
+        for (const [index, name] of restored.entries()) {
           const to = `${strategy}_${index}`;
           // Several jobs of pg_restore may block each other where one attaches an index to that of a partition of partitions.
           await pgsiloOk(['restore', file, '--to', to, '--jobs', '1', '--', name], at);
