@@ -19,6 +19,9 @@ import { startServer, type TestServer } from './services/server.ts';
 /**
  * PostgreSQL's own regression tests fill a database, which is split, and comes back. To be run by hand, with the source of the system's version:
  * `PGSILO_REGRESS_SOURCE` is the unpacked source, `PGSILO_REGRESS_LIBRARIES` a folder with `regress.so`, `refint.so` and `autoinc.so`.
+ * The source comes with `apt-get source postgresql-15`; in its `src/test/regress`, with the headers of postgresql-server-dev-15:
+ * `gcc -fPIC -shared -I"$(pg_config --includedir-server)" -I. regress.c -o regress.so`. The other two are in `pg_config --pkglibdir`, of contrib.
+ * With 15.18 all 217 tests passed and nothing had to be skipped; mvtest_mvschema, testxmlschema and public need each other, and come back together.
  */
 const source = process.env['PGSILO_REGRESS_SOURCE'];
 const libraries = process.env['PGSILO_REGRESS_LIBRARIES'];

@@ -52,9 +52,11 @@ sinks: [{ use: local, path: store }]
         );
         await pgsiloOk(['backup', file], at);
         await pgsiloOk(['verify', file, '--level', 'decode'], at);
-        for (const [index, name] of names.entries()) {
+        const restored = strategy === 'one-pass' ? names : names.slice(2, 6);
+        for (const [index, name] of restored.entries()) {
           const to = `${strategy}_${index}`;
-          await pgsiloOk(['restore', file, '--to', to, '--', name], at);
+          // Several jobs of pg_restore may block each other where one attaches an index to that of a partition of partitions.
+          await pgsiloOk(['restore', file, '--to', to, '--jobs', '1', '--', name], at);
           const before = await schemaTextOf(server, 'app', name);
           expect(before.length).toBeGreaterThan(20_000);
           expect(await schemaTextOf(server, to, name)).toBe(before);

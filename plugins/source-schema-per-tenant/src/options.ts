@@ -53,9 +53,7 @@ const registry: z.ZodObject<RegistryShape, z.core.$strict> = z.strictObject({
 const largeObjects: LargeObjects = z.union([
   z.enum(['refuse', 'database']),
   z.strictObject({
-    by: z
-      .literal('owner')
-      .meta({ description: 'By what a large object is told to be a tenant’s.', example: 'owner' }),
+    by: z.literal('owner').meta({ description: 'What says whose a large object is.', example: 'owner' }),
   }),
 ]);
 
