@@ -1,7 +1,7 @@
 import { readArchive, useList, type TocEntry } from '@pgsilo/postgres';
 import { serverUser } from '@pgsilo/testkit/postgres';
 import { execa } from 'execa';
-import { chownSync, createReadStream, existsSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { chownSync, createReadStream, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { TestServer } from './server.ts';
 
@@ -34,7 +34,9 @@ export async function fillRegression(
     ],
     { env: { PGPASSWORD: server.password }, cwd: output, reject: false, all: true, ...user },
   ); // prettier-ignore
-  if (exitCode !== 0 && !existsSync(join(output, 'regression.out'))) throw new Error(all);
+  const hasRun = exitCode === 0 || existsSync(join(output, 'regression.out'));
+  rmSync(output, { recursive: true, force: true });
+  if (!hasRun) throw new Error(all);
   return [...all.matchAll(/^(?:test)?\s*(\S+)\s+\.\.\. FAILED/gm)].map(([, name]) => name!);
 }
 
