@@ -1,9 +1,13 @@
 import { PgsiloError } from '@pgsilo/plugin';
 import {
   listed,
+  missingRoles,
   plural,
   quoteIdentifier,
+  rolesNamed,
+  rolesNeeded,
   showName,
+  showRoles,
   type Problem,
   type Session,
   type Toc,
@@ -115,16 +119,14 @@ export async function needProblems(
         hint: 'Restore into a new database (--to).',
       });
   }
-  if (!owner) return problems;
-  const roles = await namesOf(session, 'SELECT rolname::text AS name FROM pg_roles');
-  const missing = [...new Set(toc.entries.map(({ owner }) => owner))].filter(
-    (owner) => owner !== '' && !roles.has(owner),
-  );
+  // Policies and user mappings name roles, owners and grants or not.
+  const roles = owner ? rolesNeeded(toc.entries, undefined) : toc.entries.flatMap(rolesNamed);
+  const missing = await missingRoles(session, new Set(roles));
   if (missing.length > 0)
     problems.push({
       code: 'restore.roles-missing',
-      message: `the server lacks roles that own what is restored: ${listed(missing.map(showName))}`,
-      hint: 'Create them first (CREATE ROLE … NOLOGIN), or go without owners and grants: --no-owner.',
+      message: `the server lacks roles that the backup needs: ${listed(showRoles(missing))}`,
+      hint: `Create them first (CREATE ROLE … NOLOGIN)${owner ? ', or go without owners and grants: --no-owner' : ''}.`,
     });
   return problems;
 }

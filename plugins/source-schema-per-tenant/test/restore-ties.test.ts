@@ -209,10 +209,12 @@ test('locks, rights and roles are looked at before anything starts', async () =>
     'GRANT gone TO postgres',
     'CREATE TABLE acme.owned (n int)',
     'ALTER TABLE acme.owned OWNER TO gone',
+    'CREATE ROLE reader',
+    'GRANT SELECT ON acme.owned TO reader',
   );
   const owned = await backUp(setup(), 'acme');
   backups.push(owned);
-  await sql(url, 'DROP TABLE acme.owned', 'DROP ROLE gone');
+  await sql(url, 'DROP TABLE acme.owned', 'DROP ROLE gone', 'DROP ROLE reader');
   await expect(
     prepareRestore(setup(), request(owned, { replace: true }), testContext()),
   ).rejects.toMatchObject({ code: 'restore.roles-missing', message: expect.stringContaining('gone') });
