@@ -19,8 +19,8 @@ if (Number.parseInt(process.versions.node, 10) < oldest) {
   };
   process.stdout.write(`${about.version}\n`);
 } else {
-  // Compression runs on libuv's threads, besides files and name look-ups. The pool takes its size when it is first used. Up to 16 objects are stored at a time, and each may wait for the
-  // disk in a thread: 1,000 schemas' files were durable in 8 s with 32 threads, in 17 with 16 or 8, in 29 with 4, on a disk that others used too.
+  // Compression runs on libuv's threads, besides files and name look-ups. The pool takes its size when it is first used. Up to 16 objects are stored at a time, and each may wait for
+  // the disk in a thread.
   process.env['UV_THREADPOOL_SIZE'] ??= String(availableParallelism() + 16);
   if (readsCatalog.has(first ?? '')) {
     // A hundred thousand manifests are read and forgotten, which V8 would collect late: 147 MB rather than 308, in the same time.
