@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { PgsiloError } from '@pgsilo/plugin';
 import { describe, expect, it } from 'vitest';
 import { listBackups } from '../src/catalog.ts';
@@ -20,7 +21,11 @@ async function backedUp(more: Partial<Pipeline> = {}) {
   const plain = fakePipeline(source, { a: sink });
   const pipeline: Pipeline = { ...plain, limits: { ...plain.limits, jobs: 1 }, ...more };
   const { run } = await backup(pipeline, { signal });
-  const restore = (options: object = {}) => verify(pipeline, { level: 'restore', signal, ...options });
+  const restore = async (options: object = {}) => {
+    // What it notes is told apart by the millisecond.
+    await sleep(2);
+    return verify(pipeline, { level: 'restore', signal, ...options });
+  };
   const proved = async (): Promise<Record<string, string | undefined>> => {
     const found: Record<string, string | undefined> = {};
     for await (const entry of listBackups(pipeline, { signal }))
