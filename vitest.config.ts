@@ -9,7 +9,8 @@ const config: ViteUserConfig = defineConfig({
     pool: 'forks',
     // Tests start real servers; more workers than this starve them of the processor and of memory.
     maxWorkers: 2,
-    testTimeout: 30_000,
+    // A guard against what hangs. On a slow machine some tests take half of it.
+    testTimeout: 60_000,
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
     // A result kept in node_modules would order the next run by the last one.

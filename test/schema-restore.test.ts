@@ -56,7 +56,7 @@ async function createTenants(server: TestServer): Promise<void> {
   }
 }
 
-describe.each(versions)('PostgreSQL $major', (programs) => {
+describe.each(versions)('PostgreSQL $major', { timeout: 180_000 }, (programs) => {
   describe.skipIf('unavailable' in programs)('a database of tenants', () => {
     let server: TestServer;
     let at: CallOptions;
