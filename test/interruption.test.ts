@@ -19,7 +19,7 @@ describe('a run that is ended', () => {
     server = await startServer();
     await createFleet(server, tenants.slice(0, 3));
     at = { cwd: server.folder, env: { VIGIA_URL: server.url } };
-    file = writePipeline(server, { more: 'scratch: ./scratch' });
+    file = writePipeline(server, { source: '  fingerprint: content', more: 'scratch: ./scratch' });
     uncounted = writePipeline(server, {
       name: 'uncounted',
       source: '  fingerprint: none',
@@ -35,7 +35,7 @@ describe('a run that is ended', () => {
   });
   afterAll(async () => server?.stop());
 
-  /** A migration holds a table of globex: the backup stands still there until the migration ends; without a fingerprint it is pg_dump that does. */
+  /** A migration holds a table of globex: the backup's own session waits for it where contents are hashed, pg_dump where they are not. */
   const standStill = async (file: string): Promise<Running> => {
     const migration = await server.session('globex_db');
     open.migration = migration;
