@@ -42,6 +42,11 @@ export function childEnvironment(
   return { ...Object.fromEntries(entries), ...(prefixed ? {} : { LC_ALL: 'C' }), ...extra };
 }
 
+/** How a program ended that ran. */
+export function exited(exitCode: number | null, signal: string | null): Outcome {
+  return signal === null ? { failed: exitCode !== 0, exitCode: exitCode ?? -1 } : { failed: true, signal };
+}
+
 /** How a program ended that could not be started. */
 export function notStarted(cause: NodeJS.ErrnoException): Outcome {
   return { failed: true, ...(cause.code === undefined ? {} : { code: cause.code }), cause };

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { Readable } from 'node:stream';
-import { notStarted, type Outcome } from './child-outcome.ts';
+import { exited, notStarted, type Outcome } from './child-outcome.ts';
 import type { StartedProcess, StartOptions } from './start-process.ts';
 
 /** Those that run: they do not outlive this process, however it exits. */
@@ -38,10 +38,7 @@ export function startDirectly(
       running.delete(alive);
       resolve(notStarted(cause));
     });
-    child.once('close', (exitCode, signal) => {
-      if (signal !== null) resolve({ failed: true, signal });
-      else resolve({ failed: exitCode !== 0, exitCode: exitCode ?? -1 });
-    });
+    child.once('close', (exitCode, signal) => resolve(exited(exitCode, signal)));
   });
   // Where there are no more file descriptors there are no pipes either.
   const stdout = child.stdout ?? Readable.from([]);

@@ -48,7 +48,12 @@ function usableStarter(): Starter | undefined {
   // One that was lost might be again: then each program is better started the dear way.
   if (starter?.failed) trusted = false;
   if (!trusted || direct < few) return undefined;
-  if (!starter || starter.spent) starter = begunStarter();
+  if (!starter || starter.spent) {
+    const spent = starter;
+    starter = begunStarter();
+    // Where its last program has ended already, nothing else would end it.
+    if (spent) retire(spent);
+  }
   return starter?.usable ? starter : undefined;
 }
 

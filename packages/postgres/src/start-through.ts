@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { notStarted, type Outcome } from './child-outcome.ts';
+import { exited, notStarted, type Outcome } from './child-outcome.ts';
 import type { StartedProcess, StartOptions } from './start-process.ts';
 import type { Starter } from './starter.ts';
 import type { ProgramEnd } from './starter-protocol.ts';
@@ -46,8 +46,7 @@ function outcomeOf(end: ProgramEnd | undefined): Outcome {
     const { code } = end;
     return notStarted(Object.assign(new Error(end.message), code === undefined ? {} : { code }));
   }
-  const { exitCode, signal } = end;
-  return signal === null ? { failed: exitCode !== 0, exitCode: exitCode ?? -1 } : { failed: true, signal };
+  return exited(end.exitCode, end.signal);
 }
 
 function closed(stream: Readable): Promise<void> {

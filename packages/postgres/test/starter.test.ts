@@ -55,6 +55,18 @@ describe('programs that a small process starts', () => {
       );
   });
 
+  it('are started by one at a time, also one after another: a starter that is spent ends', async () => {
+    const starters = new Set<number>();
+    for (let index = 0; index < 120; index += 1) {
+      const parent = Number(await run('echo $PPID'));
+      if (parent !== process.pid) starters.add(parent);
+    }
+    expect(starters.size).toBeGreaterThan(1);
+    await expect
+      .poll(() => [...starters].filter(alive).length, { interval: 20, timeout: 400 })
+      .toBeLessThanOrEqual(1);
+  });
+
   it('end of signals, do not start, or ignore that they should end: each is told', async () => {
     await starterOf();
     await expect(sizeOf(produced('printf hello; kill -KILL $$'))).rejects.toThrow(/was ended by SIGKILL/);
