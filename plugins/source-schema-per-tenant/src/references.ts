@@ -1,4 +1,5 @@
 import type { Session } from '@pgsilo/postgres';
+import { placedObjects } from './placed-objects.ts';
 
 /** Objects of one schema that need something of another one, or of an extension. */
 export interface CrossReference {
@@ -20,24 +21,8 @@ export interface CrossReference {
 export async function crossReferences(session: Session): Promise<readonly CrossReference[]> {
   return await session.query<CrossReference>(
     `WITH placed (classid, objid, schema) AS (
-       SELECT 'pg_class'::regclass, oid, relnamespace FROM pg_class
-       UNION ALL SELECT 'pg_type'::regclass, oid, typnamespace FROM pg_type
-       UNION ALL SELECT 'pg_proc'::regclass, oid, pronamespace FROM pg_proc
-       UNION ALL SELECT 'pg_constraint'::regclass, oid, connamespace FROM pg_constraint
-       UNION ALL SELECT 'pg_operator'::regclass, oid, oprnamespace FROM pg_operator
-       UNION ALL SELECT 'pg_opclass'::regclass, oid, opcnamespace FROM pg_opclass
-       UNION ALL SELECT 'pg_opfamily'::regclass, oid, opfnamespace FROM pg_opfamily
-       UNION ALL SELECT 'pg_conversion'::regclass, oid, connamespace FROM pg_conversion
-       UNION ALL SELECT 'pg_collation'::regclass, oid, collnamespace FROM pg_collation
-       UNION ALL SELECT 'pg_ts_config'::regclass, oid, cfgnamespace FROM pg_ts_config
-       UNION ALL SELECT 'pg_ts_dict'::regclass, oid, dictnamespace FROM pg_ts_dict
-       UNION ALL SELECT 'pg_ts_parser'::regclass, oid, prsnamespace FROM pg_ts_parser
-       UNION ALL SELECT 'pg_ts_template'::regclass, oid, tmplnamespace FROM pg_ts_template
-       UNION ALL SELECT 'pg_statistic_ext'::regclass, oid, stxnamespace FROM pg_statistic_ext
-       UNION ALL SELECT 'pg_attrdef'::regclass, a.oid, c.relnamespace FROM pg_attrdef a JOIN pg_class c ON c.oid = a.adrelid
-       UNION ALL SELECT 'pg_rewrite'::regclass, r.oid, c.relnamespace FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
+       ${placedObjects}
        UNION ALL SELECT 'pg_trigger'::regclass, t.oid, c.relnamespace FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal
-       UNION ALL SELECT 'pg_policy'::regclass, p.oid, c.relnamespace FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
      ), own AS (
        SELECT oid, nspname::text AS name FROM pg_namespace WHERE nspname <> 'information_schema' AND nspname !~ '^pg_'
      ), member AS (
