@@ -1,12 +1,18 @@
 import { readFile } from 'node:fs/promises';
 import { relative } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { z } from 'zod';
+
+/** Characters of a reason in the summary; the whole of it stands further up. */
+const longestReason = 300;
 
 /** One test as it ended; `name` is its describe blocks and its own title, joined by ` > `. */
 export interface TestResult {
   readonly file: string;
   readonly name: string;
   readonly status: 'passed' | 'failed' | 'skipped';
+  /** Why it failed: the first lines. */
+  readonly message?: string;
 }
 
 export interface TestReport {
@@ -19,6 +25,8 @@ export interface Verdict {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: readonly string[];
+  /** Each test that failed, with the reason: a log may be kept from its end only. */
+  readonly failures: readonly string[];
   /** What counts as failed besides the tests that vitest itself reports so. */
   readonly problems: readonly string[];
 }
@@ -29,7 +37,12 @@ const reportForm = z.object({
       name: z.string(),
       status: z.string(),
       assertionResults: z.array(
-        z.object({ ancestorTitles: z.array(z.string()), title: z.string(), status: z.string() }),
+        z.object({
+          ancestorTitles: z.array(z.string()),
+          title: z.string(),
+          status: z.string(),
+          failureMessages: z.array(z.string()).optional(),
+        }),
       ),
     }),
   ),
@@ -48,6 +61,7 @@ export async function readVitestReport(file: string, root: string): Promise<Test
       file: relative(root, result.name),
       name: [...test.ancestorTitles, test.title].join(' > '),
       status: test.status === 'passed' || test.status === 'failed' ? test.status : 'skipped',
+      ...(test.status === 'failed' ? { message: firstLines(test.failureMessages?.[0] ?? '') } : {}),
     })),
   );
   const broken = files.filter(
@@ -97,8 +111,17 @@ export function judge(
     passed: of('passed').length,
     failed: of('failed').length + problems.length,
     skipped: of('skipped').map(({ file, name }) => `${file} > ${name}`),
+    failures: of('failed').map(({ file, name, message }) => `${file} > ${name}: ${message}`),
     problems,
   };
+}
+
+/** What a test said, and where: without the lines of the stack that are not the project's own. */
+function firstLines(message: string): string {
+  const lines = stripVTControlCharacters(message).split('\n');
+  const said = lines.filter((line) => !/^\s+at /.test(line)).join(' ');
+  const place = lines.find((line) => /^\s+at .*\.test\.ts:/.test(line))?.match(/[^/]+\.test\.ts:\d+/)?.[0];
+  return `${said.slice(0, longestReason)}${place ? ` (${place})` : ''}`;
 }
 
 function missed(entry: string, tests: readonly TestResult[], filtered: boolean): string[] {

@@ -49,6 +49,7 @@ failed += verdict.failed;
 const counts = `${verdict.passed} passed, ${verdict.failed} failed, ${verdict.skipped.length} skipped`;
 lines.push(row(verdict.failed === 0, 'tests', seconds, counts));
 for (const name of verdict.skipped) lines.push(`  skipped  ${name}`);
+for (const failure of verdict.failures) lines.push(`  FAILED   ${failure}`);
 for (const problem of verdict.problems) lines.push(`  FAILED   ${problem}`);
 
 process.stdout.write(`\n${lines.join('\n')}\n\n${passed} passed, ${failed} failed\n`);

@@ -7,12 +7,26 @@ import { judge, readVitestReport, type TestReport } from '../test-report.ts';
 function report(
   ...tests: [file: string, name: string, status: 'passed' | 'failed' | 'skipped'][]
 ): TestReport {
-  return { tests: tests.map(([file, name, status]) => ({ file, name, status })), brokenFiles: [] };
+  return {
+    tests: tests.map(([file, name, status]) => ({
+      file,
+      name,
+      status,
+      ...(status === 'failed' ? { message: 'not equal' } : {}),
+    })),
+    brokenFiles: [],
+  };
 }
 
 test('counts passed and failed tests, and names what was skipped', () => {
   const tests = report(['a', 'x', 'passed'], ['a', 'y', 'failed'], ['b', 'z', 'skipped']);
-  expect(judge(tests, 1, [], [])).toEqual({ passed: 1, failed: 1, skipped: ['b > z'], problems: [] });
+  expect(judge(tests, 1, [], [])).toEqual({
+    passed: 1,
+    failed: 1,
+    skipped: ['b > z'],
+    failures: ['a > y: not equal'],
+    problems: [],
+  });
 });
 
 test.each([
@@ -53,20 +67,30 @@ test("reads vitest's report", async () => {
   const folder = await mkdtemp(join(tmpdir(), 'pgsilo-report-'));
   const file = join(folder, 'report.json');
   const one = { ancestorTitles: ['suite'], title: 'x', status: 'passed' };
+  const said = `\u001B[31mError: no\n  ${'x'.repeat(400)}\n    at judge (/root/a.ts:3:1)\n    at /root/b.test.ts:7:9\n`;
   const testResults = [
     {
       name: '/root/a.test.ts',
       status: 'failed',
       assertionResults: [one, { ...one, title: 'y', status: 'pending' }],
     },
-    { name: '/root/b.test.ts', status: 'failed', assertionResults: [{ ...one, status: 'failed' }] },
+    {
+      name: '/root/b.test.ts',
+      status: 'failed',
+      assertionResults: [{ ...one, status: 'failed', failureMessages: [said] }],
+    },
   ];
   await writeFile(file, JSON.stringify({ testResults }));
   expect(await readVitestReport(file, '/root')).toEqual({
     tests: [
       { file: 'a.test.ts', name: 'suite > x', status: 'passed' },
       { file: 'a.test.ts', name: 'suite > y', status: 'skipped' },
-      { file: 'b.test.ts', name: 'suite > x', status: 'failed' },
+      {
+        file: 'b.test.ts',
+        name: 'suite > x',
+        status: 'failed',
+        message: `Error: no   ${'x'.repeat(288)} (b.test.ts:7)`,
+      },
     ],
     brokenFiles: ['a.test.ts'],
   });
