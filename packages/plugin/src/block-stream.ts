@@ -1,6 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { cutBlocks, mapInOrder } from './block-map.ts';
-import type { SpareBlocks } from './block-map.ts';
+import { cutBlocks, mapInOrder, SpareBlocks } from './block-map.ts';
 import { blockMarkBytes, chainCrc, readMark, writeMark } from './block-mark.ts';
 import type { BlockMark, EndMark } from './block-mark.ts';
 import type { Body, Context } from './context.ts';
@@ -95,8 +94,9 @@ export async function* decodeBlocks(
   limits: BlockLimits,
   signal: AbortSignal,
 ): Body {
+  const spare = new SpareBlocks();
   const blocks = mapInOrder(
-    readBlocks(body, format, limits.blockSize),
+    readBlocks(body, format, limits.blockSize, spare),
     limits.inFlight,
     async ({ mark, stored }) => {
       throwIfAborted(signal);
@@ -107,6 +107,7 @@ export async function* decodeBlocks(
       } catch (cause) {
         throw corrupt(format, `block ${mark.index} does not decode`, cause);
       }
+      spare.giveBack(stored);
       if (raw.length !== mark.rawBytes) {
         throw corrupt(format, `block ${mark.index} holds ${raw.length} bytes instead of ${mark.rawBytes}`);
       }
@@ -122,10 +123,17 @@ export async function* decodeBlocks(
 
 interface StoredBlock {
   readonly mark: BlockMark;
-  readonly stored: Buffer;
+  readonly stored: Uint8Array;
 }
 
-async function* readBlocks(body: Body, format: BlockFormat, blockSize: number): AsyncGenerator<StoredBlock> {
+/** @param spare where the reader gives back stored blocks that it has done with. */
+async function* readBlocks(
+  body: Body,
+  format: BlockFormat,
+  blockSize: number,
+  spare: SpareBlocks,
+): AsyncGenerator<StoredBlock> {
+  const largest = format.largestStored(blockSize);
   const headBytes = format.head(Buffer.alloc(blockMarkBytes)).length;
   let expected: EndMark = { kind: 'end', blocks: 0, rawBytes: 0, chain: 0 };
   let previousWasShort = false;
@@ -162,7 +170,7 @@ async function* readBlocks(body: Body, format: BlockFormat, blockSize: number): 
           `block ${mark.index} claims ${mark.rawBytes} bytes in ${mark.storedBytes}, which no block of ${blockSize} has`,
         );
       }
-      const stored = await input.read(mark.storedBytes);
+      const stored = await input.fill(mark.storedBytes, () => spare.take(largest));
       if (stored.length < mark.storedBytes) throw corrupt(format, `it was cut within block ${mark.index}`);
       previousWasShort = mark.rawBytes < blockSize;
       expected = {
@@ -202,17 +210,23 @@ class ExactReader {
     this.#chunks = body[Symbol.asyncIterator]();
   }
 
-  /** Exactly `count` bytes, fewer only at the body's end. */
+  /** Exactly `count` bytes, fewer only at the body's end. For small counts. */
   async read(count: number): Promise<Buffer> {
+    const bytes = await this.fill(count, () => new Uint8Array(count));
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  /** As `read`: the bytes as they came where one chunk holds them all, or copied into what `block` gives. */
+  async fill(count: number, block: () => Uint8Array): Promise<Uint8Array> {
     if (this.#rest.length >= count) return this.#take(count);
-    const pieces: Uint8Array[] = [];
-    let missing = count;
-    while (missing > 0 && (await this.#more())) {
-      const piece = this.#take(Math.min(missing, this.#rest.length));
-      pieces.push(piece);
-      missing -= piece.length;
+    const into = block();
+    let filled = 0;
+    while (filled < count && (await this.#more())) {
+      const piece = this.#take(Math.min(count - filled, this.#rest.length));
+      into.set(piece, filled);
+      filled += piece.length;
     }
-    return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
+    return into.subarray(0, filled);
   }
 
   async close(): Promise<void> {
@@ -220,10 +234,10 @@ class ExactReader {
     this.#ended = true;
   }
 
-  #take(count: number): Buffer {
-    const { buffer, byteOffset } = this.#rest;
+  #take(count: number): Uint8Array {
+    const taken = this.#rest.subarray(0, count);
     this.#rest = this.#rest.subarray(count);
-    return Buffer.from(buffer as ArrayBuffer, byteOffset, count);
+    return taken;
   }
 
   async #more(): Promise<boolean> {

@@ -9,13 +9,13 @@ export class FrameCompressor {
   readonly #stream: ZstdCompress;
   #pieces: Buffer[] = [];
 
-  /** @param blockSize of the largest block, in bytes. */
-  constructor(level: number, blockSize: number) {
+  /** @param largestFrame the most bytes that a block becomes. */
+  constructor(level: number, largestFrame: number) {
     this.#stream = createZstdCompress({
       // What is written at once becomes a whole frame, and its header says how long the block is.
       flush: constants.ZSTD_e_end,
-      // Most blocks shrink to less: one pass through the thread pool then.
-      chunkSize: Math.max(1024, blockSize),
+      // One pass through the thread pool for a block that does not shrink, and nothing to put together.
+      chunkSize: largestFrame,
       params: {
         [constants.ZSTD_c_compressionLevel]: level,
         [constants.ZSTD_c_contentSizeFlag]: 1,

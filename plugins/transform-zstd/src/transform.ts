@@ -19,6 +19,11 @@ export function createZstdTransform(options: Options): Transform {
   });
 }
 
+/** Some bytes more than ZSTD_COMPRESSBOUND. */
+function largestStored(rawBytes: number): number {
+  return rawBytes + (rawBytes >> 8) + 1024;
+}
+
 /** Each block is a frame of its own; a skippable frame before it carries its mark. */
 function zstdFormat({ level, blockSize }: Options): BlockFormat {
   /** As many as there were blocks in flight at once. */
@@ -33,9 +38,9 @@ function zstdFormat({ level, blockSize }: Options): BlockFormat {
       return frame;
     },
     tail: Buffer.alloc(0),
-    largestStored: (rawBytes) => rawBytes + (rawBytes >> 8) + 1024,
+    largestStored,
     async pack(raw) {
-      const compressor = idle.pop() ?? new FrameCompressor(level, blockSize);
+      const compressor = idle.pop() ?? new FrameCompressor(level, largestStored(blockSize));
       const frame = await compressor.pack(raw);
       // One that failed is not used again.
       idle.push(compressor);
