@@ -133,6 +133,8 @@ describe('a restore in place that is interrupted or killed', () => {
       expect((await pgsiloOk(['plan', matching], at)).all).toMatch(
         /looks? like (a copy|copies) made by a restore, backed up/,
       );
+      // It is the same file.
+      writeSchemaPipeline(server);
     },
   );
 
