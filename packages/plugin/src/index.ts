@@ -1,3 +1,5 @@
+export { attemptWith } from './attempt.ts';
+export type { Attempt } from './attempt.ts';
 export type { Body, CheckResult, Clock, Context, Json, JsonObject, Logger } from './context.ts';
 export { encodeUnit } from './encode-unit.ts';
 export { errorCodes } from './error-codes.ts';

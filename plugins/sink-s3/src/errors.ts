@@ -1,5 +1,5 @@
-import { isPgsiloError, PgsiloError, redact, throwIfAborted } from '@pgsilo/plugin';
-import type { Context, ErrorCode } from '@pgsilo/plugin';
+import { attemptWith, isPgsiloError, PgsiloError, redact } from '@pgsilo/plugin';
+import type { Attempt, ErrorCode } from '@pgsilo/plugin';
 
 type Row = readonly [code: ErrorCode, hint: string];
 
@@ -93,20 +93,8 @@ const byStatus: Readonly<Record<number, Row>> = {
   507: ['sink.full', full],
 };
 
-/** Does one thing with the store. After an abort it throws the reason, whatever the SDK says. */
-export async function attempt<T>(
-  doing: string,
-  context: Pick<Context, 'signal'>,
-  call: () => Promise<T>,
-): Promise<T> {
-  throwIfAborted(context.signal);
-  try {
-    return await call();
-  } catch (error) {
-    throwIfAborted(context.signal);
-    throw translate(error, doing);
-  }
-}
+/** Does one thing with the store. */
+export const attempt: Attempt = attemptWith(translate);
 
 export function translate(error: unknown, doing: string): PgsiloError {
   if (isPgsiloError(error)) return error;

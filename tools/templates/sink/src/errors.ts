@@ -1,5 +1,5 @@
-import { isPgsiloError, PgsiloError, redact, throwIfAborted } from '@pgsilo/plugin';
-import type { Context, ErrorCode } from '@pgsilo/plugin';
+import { attemptWith, isPgsiloError, PgsiloError, redact } from '@pgsilo/plugin';
+import type { Attempt, ErrorCode } from '@pgsilo/plugin';
 
 /**
  * Which code an error of the store gets. To be filled in: the engine decides by the code alone what is tried again (`sink.unreachable`) and what is not
@@ -20,12 +20,4 @@ export function translate(error: unknown, doing: string): PgsiloError {
 }
 
 /** Does one thing with the store. After an abort it throws the reason, whatever the store says. */
-export async function attempt<T>(doing: string, context: Context, call: () => Promise<T>): Promise<T> {
-  throwIfAborted(context.signal);
-  try {
-    return await call();
-  } catch (error) {
-    throwIfAborted(context.signal);
-    throw translate(error, doing);
-  }
-}
+export const attempt: Attempt = attemptWith(translate);
