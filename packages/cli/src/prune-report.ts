@@ -1,7 +1,7 @@
 import type { PrunedBackup, PrunedSink, PruneReport, Reason } from '@pgsilo/engine';
 import { errorDocument, errorCell } from './error-text.ts';
 import type { Invocation } from './invocation.ts';
-import { formatBytes, formatCount, formatTime } from './terminal/format.ts';
+import { formatBytes, formatCount, formatNumber, formatTime } from './terminal/format.ts';
 import { printable } from './terminal/printable.ts';
 import type { Cell, Column } from './terminal/table.ts';
 
@@ -112,9 +112,7 @@ function sinkLine(sums: PrunedSink, dryRun: boolean, style: Invocation['style'])
   const verb = dryRun ? 'to remove' : 'removed';
   const parts = [
     ...(retention
-      ? [
-          `${formatCount(removed, 'backup')} ${verb} (${formatBytes(bytes)}), ${kept.toLocaleString('en-US')} kept`,
-        ]
+      ? [`${formatCount(removed, 'backup')} ${verb} (${formatBytes(bytes)}), ${formatNumber(kept)} kept`]
       : ['no retention: all backups kept']),
     ...(garbage > 0 ? [`${formatCount(garbage, 'object')} of no backup ${verb}`] : []),
     ...(retained > 0 ? [`${retained} retained by the store`] : []),

@@ -4,6 +4,7 @@ import {
   formatAgo,
   formatBytes,
   formatCount,
+  formatNumber,
   formatDuration,
   formatElapsed,
   formatTime,
@@ -59,6 +60,8 @@ describe('figures for people', () => {
     expect(formatTime('2026-11-21T02:00:00.123Z')).toBe('2026-11-21T02:00:00Z');
     expect(formatCount(1204, 'unit')).toBe('1,204 units');
     expect(formatCount(1, 'unit')).toBe('1 unit');
+    for (const count of [0, 999, 1000, 12_345, 999_999, 1_000_000, 1_234_567_890])
+      expect(formatNumber(count)).toBe(count.toLocaleString('en-US'));
   });
 
   it('fits names by terminal columns, not by characters', () => {

@@ -7,7 +7,7 @@ import type { SelectionOptions } from '../arguments.ts';
 import { errorDocument, errorCell } from '../error-text.ts';
 import type { Invocation } from '../invocation.ts';
 import { withPipeline } from '../open-pipeline.ts';
-import { formatBytes, formatCount } from '../terminal/format.ts';
+import { formatBytes, formatCount, formatNumber } from '../terminal/format.ts';
 import { printable, printableText } from '../terminal/printable.ts';
 import { shellWord } from '../terminal/shell.ts';
 import { renderTable } from '../terminal/table.ts';
@@ -64,7 +64,7 @@ async function planPrune(pipeline: Pipeline, { signal, log }: Invocation): Promi
 
 function pruneText({ sink, removed, kept, bytes }: PrunedSink, file: string): string {
   const goes = removed === 0 ? 'nothing' : `${formatCount(removed, 'backup')} (${formatBytes(bytes)})`;
-  const rest = removed === 0 ? '' : `, and keep ${kept.toLocaleString('en-US')}`;
+  const rest = removed === 0 ? '' : `, and keep ${formatNumber(kept)}`;
   const how = removed === 0 ? '' : ` \`pgsilo prune ${shellWord(file)} --dry-run\` lists them.`;
   return `Retention would now remove ${goes} from ${printable(sink)}${rest}.${how}\n`;
 }

@@ -1,4 +1,5 @@
-import stringWidth from 'string-width';
+import stringWidth from 'fast-string-width';
+import { graphemesOf } from './graphemes.ts';
 
 const sizes = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'] as const;
 
@@ -62,15 +63,18 @@ function largestUnit(seconds: number): string {
 
 /** `1 unit`, `1,204 units`. */
 export function formatCount(count: number, noun: string, many = `${noun}s`): string {
-  return `${count.toLocaleString('en-US')} ${count === 1 ? noun : many}`;
+  return `${formatNumber(count)} ${count === 1 ? noun : many}`;
+}
+
+/** A whole number: `1,204`. The system's own way to do it takes 10 ms when it is first used. */
+export function formatNumber(count: number): string {
+  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ',');
 }
 
 /** Bytes per second: `74 MB/s`. */
 export function formatRate(bytesPerSecond: number): string {
   return `${formatBytes(bytesPerSecond)}/s`;
 }
-
-const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
 /** Plain text cut to a number of terminal columns, with `…` where something was cut, and padded to it when `pad` is set. */
 export function fitWidth(text: string, width: number, pad = false): string {
@@ -82,7 +86,7 @@ function cut(text: string, width: number): string {
   if (width < 1) return '';
   let kept = '';
   let used = 0;
-  for (const { segment } of graphemes.segment(text)) {
+  for (const segment of graphemesOf(text)) {
     used += stringWidth(segment);
     if (used > width - 1) break;
     kept += segment;

@@ -1,5 +1,13 @@
 import type { JobProgress, RunEvent } from '@pgsilo/engine';
-import { fitWidth, formatBytes, formatCount, formatDuration, formatElapsed, formatRate } from './format.ts';
+import {
+  fitWidth,
+  formatBytes,
+  formatCount,
+  formatNumber,
+  formatDuration,
+  formatElapsed,
+  formatRate,
+} from './format.ts';
 import { printable } from './printable.ts';
 import { Rate } from './rate.ts';
 import type { Style } from './style.ts';
@@ -74,8 +82,8 @@ export class RunProgress {
   }
 
   #counts(): string {
-    const known = this.#units === undefined ? '' : ` of ${this.#units.toLocaleString('en-US')}`;
-    const units = `${(this.#done + this.#failed).toLocaleString('en-US')}${known} units`;
+    const known = this.#units === undefined ? '' : ` of ${formatNumber(this.#units)}`;
+    const units = `${formatNumber(this.#done + this.#failed)}${known} units`;
     return this.#failed > 0 ? `${units}, ${this.#failed} failed` : units;
   }
 

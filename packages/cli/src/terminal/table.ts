@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import stringWidth from 'string-width';
+import stringWidth from 'fast-string-width';
 import type { Style } from './style.ts';
 import { wrapText } from './wrap.ts';
 

@@ -1,6 +1,5 @@
-import stringWidth from 'string-width';
-
-const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
+import stringWidth from 'fast-string-width';
+import { graphemesOf } from './graphemes.ts';
 
 /** Plain text cut into lines of at most `width` terminal columns, none of it lost: between words where that is possible, or anywhere. */
 export function wrapText(text: string, width: number, where: 'words' | 'anywhere'): string[] {
@@ -37,7 +36,7 @@ function wrapAnywhere(line: string, width: number): string[] {
   const lines: string[] = [];
   let current = '';
   let used = 0;
-  for (const { segment } of graphemes.segment(line)) {
+  for (const segment of graphemesOf(line)) {
     const wide = stringWidth(segment);
     if (used + wide > width && current !== '') {
       lines.push(current);
