@@ -21,6 +21,8 @@ const seed = testSeed(4711);
 const transforms = ['zstd', 'gzip', 'none'] as const;
 /** In each pipeline; 201 in all. */
 const flips = 67;
+/** Titles of changes that a transform has to notice. */
+const ofBytes = /^its (archive|fingerprint) (altered|empty|one byte|in)|its archive and its settings/;
 
 describe.each(transforms)('a backup that was damaged (%s)', (transform) => {
   let store: Refusal;
@@ -88,7 +90,9 @@ describe.each(transforms)('a backup that was damaged (%s)', (transform) => {
     'cut, emptied, lengthened, lost or exchanged is refused by verify and restore, which say what is damaged',
     { timeout: 300_000 },
     async () => {
-      const waiting = [...changes];
+      // Which object lies where is the same whatever transforms it.
+      const tried = transform === 'zstd' ? changes : changes.filter(([title]) => ofBytes.test(title));
+      const waiting = [...tried];
       let done = 0;
       while (waiting.length > 0) {
         // One of each unit at a time: fewer calls of the command, and each must be told from the others.
@@ -109,7 +113,8 @@ describe.each(transforms)('a backup that was damaged (%s)', (transform) => {
           for (const { undo } of damages.values()) undo();
         }
       }
-      expect(done).toBe(changes.length);
+      expect(done).toBe(tried.length);
+      expect(done).toBeGreaterThanOrEqual(6);
     },
   );
 

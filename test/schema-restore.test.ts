@@ -69,12 +69,13 @@ describe.each(versions)('PostgreSQL $major', { timeout: 180_000 }, (programs) =>
     });
     afterAll(() => server?.stop());
 
-    it('is backed up in one pass, and each schema comes back as it was, whatever its name', async () => {
+    it('is backed up in one pass, whatever its schemas are called, and a schema comes back as it was', async () => {
       const document = (await pgsiloOk(['backup', file, '--json'], at)).json();
       const units = document['runs'][0].report.units as { unit: string; status: string }[];
       expect(units.map(({ unit }) => unit).sort()).toEqual(['@database', 'central', ...tenants].sort());
       await pgsiloOk(['verify', file, '--level', 'decode'], at);
-      for (const [index, name] of tenants.entries()) {
+      // Each kind of name and of object is restored in schema-equality.test.ts; here, with several jobs.
+      for (const [index, name] of tenants.slice(0, 3).entries()) {
         const to = `back_${index}`;
         await pgsiloOk(['restore', file, name, '--to', to, '--jobs', '4'], at);
         expect(await textOf(server, to, name)).toBe(await textOf(server, 'app', name));
