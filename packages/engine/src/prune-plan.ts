@@ -14,6 +14,7 @@ import { takeInventories } from './retention/inventory.ts';
 import type { Inventories } from './retention/inventory.ts';
 import { keepingOf } from './retention/policy.ts';
 import type { Retention } from './retention/policy.ts';
+import { isSafetyBackup } from './safety-label.ts';
 import type { EngineSession } from './session.ts';
 
 const unitsAtOnce = 16;
@@ -191,7 +192,8 @@ async function readKnown(
     const manifest: Manifest = await readPlace(session, place);
     const { snapshotAt, requires, unit } = manifest;
     const status: Candidate['status'] = destroyed.has(`${unitKey}/${backup}`) ? 'destroyed' : manifest.status;
-    const about = { place, backup, pinned, proved, snapshotAt, status, requires, error: undefined };
+    const safety = isSafetyBackup(manifest);
+    const about = { place, backup, pinned, proved, safety, snapshotAt, status, requires, error: undefined };
     return { ...about, time: Date.parse(snapshotAt), unit: unit.name, labels: unit.labels };
   } catch (thrown) {
     throwIfAborted(session.signal);
@@ -206,6 +208,7 @@ async function readKnown(
       backup,
       pinned,
       proved,
+      safety: false,
       error,
       snapshotAt: undefined,
       unit: undefined,

@@ -14,6 +14,8 @@ export interface Candidate {
   readonly pinned: boolean;
   /** The newest answer to whether it restores was yes. */
   readonly proved: boolean;
+  /** Holds what a restore replaced: rules keep it as any other, but it takes no place from another. */
+  readonly safety: boolean;
 }
 
 /** Why a backup is kept, or why it is not. */
@@ -71,6 +73,9 @@ export function decide(candidates: readonly Candidate[], situation: Situation): 
   const whole = wholeOnes(newestFirst.toReversed());
   const ahead = (one: Candidate): boolean => one.time > now.getTime() + clockSkew;
   const counted = newestFirst.filter((one) => whole.has(one.backup) && !ahead(one));
+  // What a restore replaced is newer than what it came from, and must not push that out.
+  const ordinary = counted.filter(({ safety }) => !safety);
+  const main = ordinary.length > 0 ? ordinary : counted;
   const expired = heldUntil !== undefined && now >= heldUntil;
 
   for (const one of newestFirst) {
@@ -79,13 +84,13 @@ export function decide(candidates: readonly Candidate[], situation: Situation): 
     else if (heldUntil && !expired) keep(one.backup, { rule: 'departed', until: heldUntil });
   }
   if (!expired) {
-    const newest = newestOf(counted);
+    const newest = newestOf(main);
     if (newest) keep(newest.backup, { rule: 'newest' });
-    const newestProved = newestOf(counted.filter(({ proved }) => proved));
+    const newestProved = newestOf(main.filter(({ proved }) => proved));
     if (newestProved) keep(newestProved.backup, { rule: 'verified' });
-    if (keeping && saysSomething(keeping)) keepByRules(counted, keeping, situation, keep);
+    if (keeping && saysSomething(keeping)) keepByRules(counted, new Set(main), keeping, situation, keep);
     else for (const one of newestFirst) keep(one.backup, { rule: 'unruled' });
-    const newestGood = counted[0];
+    const newestGood = main[0];
     for (const one of newestFirst) {
       if (one.status === 'unknown') continue;
       if (ahead(one)) keep(one.backup, { rule: 'ahead' });
@@ -134,16 +139,22 @@ function wholeOnes(candidates: readonly Candidate[]): ReadonlySet<string> {
   return new Set(candidates.map(({ backup }) => backup).filter((backup) => isWhole(backup)));
 }
 
+/** @param main those that take places; the others are kept where they would get one too, among all and among themselves. */
 function keepByRules(
   counted: readonly Candidate[],
+  main: ReadonlySet<Candidate>,
   keeping: Keeping,
   { now, timezone }: Situation,
   keep: (backup: string, reason: Reason) => void,
 ): void {
   const { last, within } = keeping;
   if (last !== undefined) {
-    for (const [index, one] of counted.slice(0, last).entries())
-      keep(one.backup, { rule: 'last', place: index + 1, of: last });
+    const newer = { main: 0, beside: 0 };
+    for (const one of counted) {
+      const place = 1 + (main.has(one) ? newer.main : Math.max(newer.main, newer.beside));
+      if (place <= last) keep(one.backup, { rule: 'last', place, of: last });
+      newer[main.has(one) ? 'main' : 'beside'] += 1;
+    }
   }
   if (within) {
     const oldest = before(now, within).getTime();
@@ -151,17 +162,20 @@ function keepByRules(
   }
   const wanted = periods.filter((period) => keeping[period] !== undefined);
   if (wanted.length === 0) return;
-  const seen = new Map(wanted.map((period) => [period, new Set<string>()]));
+  // Sets, not the last one seen: where clocks go back over midnight a day is left and entered again.
+  const seen = new Map(
+    wanted.map((period) => [period, { main: new Set<string>(), beside: new Set<string>() }]),
+  );
   for (const one of counted) {
     const periodOf = periodsAt(one.time, timezone);
     for (const period of wanted) {
       const of = keeping[period]!;
       const taken = seen.get(period)!;
       const own = periodOf(period);
-      // A set, not the last one seen: where clocks go back over midnight a day is left and entered again.
-      if (taken.has(own) || taken.size >= of) continue;
-      taken.add(own);
-      keep(one.backup, { rule: period, place: taken.size, of });
+      if (taken.main.has(own) || taken.main.size >= of) continue;
+      if (!main.has(one) && taken.beside.has(own)) continue;
+      taken[main.has(one) ? 'main' : 'beside'].add(own);
+      keep(one.backup, { rule: period, place: main.has(one) ? taken.main.size : taken.main.size + 1, of });
     }
   }
 }

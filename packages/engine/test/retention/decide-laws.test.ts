@@ -61,6 +61,7 @@ const candidate = fc.record({
   ),
   mayRequireAny: fc.boolean(),
   proved: fc.boolean(),
+  safety: fc.constantFrom(false, false, true),
   pinned: fc.oneof({ weight: 7, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
 });
 
@@ -79,10 +80,10 @@ const question: fc.Arbitrary<Question> = fc
       (one, index) => `${timeStamp(new Date(anchor + one.distance + one.skew))}-00000${index.toString(16)}`,
     );
     const candidates = made.map((one, index): Candidate => {
-      const { status, pinned, proved } = one;
+      const { status, pinned, proved, safety } = one;
       const requires =
         status === 'unknown' && one.mayRequireAny ? 'unknown' : one.requires.map((of) => ids[of] ?? 'x');
-      return { backup: ids[index]!, time: anchor + one.distance, status, requires, pinned, proved };
+      return { backup: ids[index]!, time: anchor + one.distance, status, requires, pinned, proved, safety };
     });
     const heldUntil = held === undefined ? {} : { heldUntil: new Date(now.getTime() + held) };
     return { candidates, keeping: given, timezone, now, ...heldUntil };
@@ -144,14 +145,16 @@ describe('which backups stay, over thousands of made-up histories', () => {
           decide(asked.candidates, asked).flatMap(({ backup, keep }) => (keep ? [backup] : [])),
         );
         const good = asked.candidates.filter(
-          ({ status, requires }) => status === 'good' && requires.length === 0,
+          ({ status, requires, safety }) => status === 'good' && requires.length === 0 && !safety,
         );
         const [newest] = good
           .map(({ backup }) => backup)
           .sort()
           .reverse();
         // One with a greater id that needs others may be the newest restorable one; then it is kept in its place.
-        const kept = asked.candidates.filter(({ status, backup }) => status === 'good' && stays.has(backup));
+        const kept = asked.candidates.filter(
+          ({ status, backup, safety }) => status === 'good' && !safety && stays.has(backup),
+        );
         expect(newest === undefined || kept.some(({ backup }) => backup >= newest)).toBe(true);
       }),
       settings,
@@ -166,8 +169,8 @@ describe('which backups stay, over thousands of made-up histories', () => {
         const stays = new Set(kept.map(({ backup }) => backup));
         const clockOf = asked.now.getTime() + 3_600_000;
         const proved = asked.candidates.filter(
-          ({ status, requires, proved: yes, time }) =>
-            status === 'good' && requires.length === 0 && yes && time <= clockOf,
+          ({ status, requires, proved: yes, time, safety }) =>
+            status === 'good' && requires.length === 0 && yes && time <= clockOf && !safety,
         );
         const [newest] = proved
           .map(({ backup }) => backup)
@@ -176,6 +179,24 @@ describe('which backups stay, over thousands of made-up histories', () => {
         // One with a greater id that needs others may be proved too; then that is the newest.
         const good = asked.candidates.filter(({ proved: yes, backup }) => yes && stays.has(backup));
         expect(newest === undefined || good.some(({ backup }) => backup >= newest)).toBe(true);
+      }),
+      settings,
+    );
+  });
+
+  it('lets what a restore replaced push nothing out', () => {
+    fc.assert(
+      fc.property(question, (asked) => {
+        const alone = asked.candidates.map((one): Candidate => ({ ...one, requires: [] }));
+        const ordinary = alone.filter(({ safety }) => !safety);
+        const sound = ordinary.some(
+          ({ status, time }) => status === 'good' && time <= asked.now.getTime() + 3_600_000,
+        );
+        fc.pre(sound && ordinary.length < alone.length);
+        const stays = (among: readonly Candidate[]): string[] =>
+          decide(among, asked).flatMap(({ backup, keep }) => (keep ? [backup] : []));
+        const others = new Set(ordinary.map(({ backup }) => backup));
+        expect(stays(alone).filter((backup) => others.has(backup))).toEqual(stays(ordinary));
       }),
       settings,
     );

@@ -9,7 +9,16 @@ import { keepingOf } from '../../src/retention/policy.ts';
 function at(moment: string, given: Partial<Candidate> = {}): Candidate {
   const time = Date.parse(moment);
   const backup = `${timeStamp(new Date(time))}-000000`;
-  return { backup, time, status: 'good', requires: [], pinned: false, proved: false, ...given };
+  return {
+    backup,
+    time,
+    status: 'good',
+    requires: [],
+    pinned: false,
+    proved: false,
+    safety: false,
+    ...given,
+  };
 }
 
 /** Times of day or dates of what stays, newest first. */
@@ -227,5 +236,40 @@ describe('rules by label', () => {
 
   it('that fit nobody leave a unit without a rule, and its backups stay', () => {
     expect(keepingOf({ timezone: 'UTC', rules: retention.rules }, { plan: 'pro' })).toBeUndefined();
+  });
+});
+
+describe('what a restore replaced', () => {
+  const saved = (moment: string): Candidate => at(moment, { safety: true });
+
+  it('does not push out what it was replaced by', () => {
+    const all = [at('2026-11-20T02:00Z'), saved('2026-11-20T15:00Z')];
+    expect(stays(all, { keeping: { last: 1 } })).toEqual(['2026-11-20T15:00', '2026-11-20T02:00']);
+  });
+
+  it('is gone when as many others came after it as are kept', () => {
+    const all = [saved('2026-11-18T15:00Z'), at('2026-11-19T02:00Z'), at('2026-11-20T02:00Z')];
+    expect(stays(all, { keeping: { last: 3 } })).toHaveLength(3);
+    expect(stays(all, { keeping: { last: 2 } })).toEqual(['2026-11-20T02:00', '2026-11-19T02:00']);
+  });
+
+  it('stays as the last of its day, and of several that day the newest', () => {
+    const all = [
+      at('2026-11-19T02:00Z'),
+      saved('2026-11-19T09:00Z'),
+      saved('2026-11-19T10:00Z'),
+      at('2026-11-20T02:00Z'),
+    ];
+    expect(stays(all, { keeping: { daily: 2 } })).toEqual([
+      '2026-11-20T02:00',
+      '2026-11-19T10:00',
+      '2026-11-19T02:00',
+    ]);
+  });
+
+  it('counts where there is nothing else', () => {
+    expect(
+      stays([saved('2026-01-01T00:00Z')], { keeping: { within: { count: 1, unit: 'days' } } }),
+    ).toHaveLength(1);
   });
 });

@@ -37,7 +37,10 @@ export function mustStay(question: Question): ReadonlySet<string> {
     !path.includes(one.backup) &&
     one.requires.every((other) => restorable(find(other), [...path, one.backup]));
   const ahead = (one: Candidate): boolean => one.time - now.getTime() > 60 * 60 * 1000;
-  const counts = candidates.filter((one) => restorable(one) && !ahead(one));
+  const sound = candidates.filter((one) => restorable(one) && !ahead(one));
+  // What a restore replaced counts for nothing, unless there is nothing else.
+  const safety = (one: Candidate): boolean => one.safety && sound.some((other) => !other.safety);
+  const counts = sound.filter((one) => !safety(one));
   const rank = (one: Candidate, among: readonly Candidate[]): number =>
     among.filter((other) => newer(other, one)).length;
 
@@ -52,6 +55,9 @@ export function mustStay(question: Question): ReadonlySet<string> {
     };
     const keptByPeriod = (period: Period): boolean => {
       if (keeping[period] === undefined || rank(one, inPeriod(period)) > 0) return false;
+      const own = label[period](zoned(one.time, timezone));
+      const alike = sound.filter((other) => label[period](zoned(other.time, timezone)) === own);
+      if (safety(one) && alike.some((other) => safety(other) && newer(other, one))) return false;
       const periodsAfter = new Set(
         counts
           .filter((other) => newer(other, one))
@@ -59,9 +65,10 @@ export function mustStay(question: Question): ReadonlySet<string> {
       );
       return periodsAfter.size < keeping[period];
     };
+    const among = safety(one) ? [counts, sound.filter(safety)] : [counts];
     const byRule =
-      counts.includes(one) &&
-      ((keeping.last !== undefined && rank(one, counts) < keeping.last) ||
+      sound.includes(one) &&
+      ((keeping.last !== undefined && among.every((group) => rank(one, group) < keeping.last!)) ||
         (keeping.within !== undefined && one.time >= agoInUtc(now, keeping.within)) ||
         (['hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const).some(keptByPeriod));
     const isNewestGood = counts.includes(one) && !counts.some((other) => other.backup > one.backup);
