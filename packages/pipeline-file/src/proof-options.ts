@@ -43,7 +43,7 @@ const place = z.strictObject({
   }).optional(),
   user: z.string().min(1).optional().meta({
     description:
-      "The operating system's user that such a server runs as, where pgsilo runs as root; without it the first of pgsilo, postgres, nobody that there is",
+      "The operating system's user that such a server runs as, where pgsilo runs as root; without it pgsilo, or nobody where there is no such user",
     example: 'pgsilo',
   }),
 });

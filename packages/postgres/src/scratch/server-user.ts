@@ -13,8 +13,8 @@ export interface ServerUser {
   readonly gid: number;
 }
 
-/** In this order: one made for it, then those that PostgreSQL's packages make, then one that owns nothing. */
-const candidates = ['pgsilo', 'postgres', '_postgres', 'nobody'];
+/** One made for it, else one that owns nothing. Never by itself the one that PostgreSQL's packages make: what tenants wrote runs in a scratch server, and a live one's files may be that user's. */
+const candidates = ['pgsilo', 'nobody'];
 
 /** The user that a server runs as; PostgreSQL refuses to run as root. Undefined: the one that we are. Throws `config.invalid` for one that does not exist or cannot be used. */
 export async function serverUser(wanted: string | undefined): Promise<ServerUser | undefined> {
