@@ -113,6 +113,8 @@ async function* readUnits(
     settings,
     references,
     leftOut: (schema) => leftOut(schema).objects,
+    largeObjects: typeof setup.options.largeObjects === 'string' ? undefined : 'owner',
+    units: new Map(job.units.map((unit) => [schemaOf(unit) ?? '', unit.name])),
   });
   for await (const { group, body } of parts) {
     const place = byOwner?.placeOf(group) ?? groups.placeOf(group);

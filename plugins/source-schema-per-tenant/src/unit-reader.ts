@@ -2,7 +2,7 @@ import type { Body, PgsiloError, SourceItem, Unit, UnitFacts } from '@pgsilo/plu
 import {
   isData, observeArchive, type DatabaseSettings, type Fingerprint, type TakeFingerprint,
 } from '@pgsilo/postgres'; // prettier-ignore
-import { aboutOf } from './about.ts';
+import { aboutOf, type UnitNeeds } from './about.ts';
 import type { ArchivePlace } from './groups.ts';
 import type { CrossReference } from './references.ts';
 import { schemaOf } from './units.ts';
@@ -13,6 +13,9 @@ export interface PassFacts extends Pick<UnitFacts, 'snapshotAt' | 'server' | 'ls
   readonly references: readonly CrossReference[];
   /** What of a schema is not in its archive, in PostgreSQL's own words. */
   readonly leftOut: (schema: string) => readonly string[];
+  readonly largeObjects: UnitNeeds['largeObjects'];
+  /** Names of the job's units, by schema. */
+  readonly units: ReadonlyMap<string, string>;
 }
 
 /** An archive that went by, whose tables may still be being counted. */
@@ -78,11 +81,14 @@ export class UnitReader {
   }
 
   *#end(unit: Unit, fingerprint: Fingerprint | undefined): Generator<SourceItem> {
-    const { settings, references: _, leftOut, ...facts } = this.#facts;
+    const { settings, references: _, leftOut, largeObjects, units, ...facts } = this.#facts;
     if (fingerprint) yield jsonArtifact(unit, 'fingerprint.json', fingerprint);
     const schema = schemaOf(unit);
     const references = schema === undefined ? [] : (this.#references.get(schema) ?? []);
-    const about = aboutOf(settings, fingerprint, references, schema === undefined ? [] : leftOut(schema));
+    const about =
+      schema === undefined
+        ? aboutOf(settings, fingerprint, { references })
+        : aboutOf(settings, fingerprint, { references, units, leftOut: leftOut(schema), largeObjects });
     yield { type: 'facts', unit: unit.name, facts: { status: 'good', ...facts, about } };
   }
 }

@@ -1,6 +1,7 @@
 export type { DataCount } from './block-walker.ts';
 export { isData, observeArchive, type ObservedArchive } from './observe-archive.ts';
 export { readArchive, readToc, type ArchiveContents, type ReadArchiveOptions } from './read-archive.ts';
+export { archiveLargeObjects, type LargeObjectPiece } from './archive-large-objects.ts';
 export { largeObjectsOf, sequenceValue, type SequenceValue } from './sequence-set.ts';
 export {
   majorVersion,
