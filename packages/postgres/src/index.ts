@@ -22,18 +22,22 @@ export {
   archiveLargeObjects,
   archiveRows,
   archiveSubset,
+  beginArchive,
   EntryOwners,
   isData,
   largeObjectsOf,
   majorVersion,
   observeArchive,
+  provedByTool,
   readArchive,
+  readsVersion,
   readToc,
   sequenceValue,
   splitArchive,
   textDecoder,
   TocParser,
   useList,
+  versionsRead,
 } from './archive/index.ts';
 export type {
   ArchiveCompression, ArchiveContents, ArchiveHeader, ArchivePart, ArchiveRows, DataCount, LargeObjectPiece, ObservedArchive, ReadArchiveOptions, Section, SequenceValue, SplitOptions,
@@ -41,6 +45,7 @@ export type {
 } from './archive/index.ts'; // prettier-ignore
 export { describeFingerprint, fingerprintSchema } from './fingerprint.ts';
 export type { Fingerprint, FingerprintKind, SequenceFingerprint, TableFingerprint } from './fingerprint.ts';
+export { takeSchemasFingerprint } from './fingerprint-schemas.ts';
 export { prepareFingerprints, type TakeFingerprint } from './fingerprint-take.ts';
 export { compareFingerprint, compareFingerprintWithin } from './fingerprint-compare.ts';
 export { copyIn, copyOut, runBytes } from './raw-query.ts';

@@ -15,6 +15,8 @@ export interface UnitNeeds {
   readonly needsExtensions: readonly (Need & { readonly schema: string })[];
   /** Large objects were told apart: the backup has all that were the tenant's, be it none. Undefined: whose they were was not asked. */
   readonly largeObjects?: 'owner' | undefined;
+  /** Format version of the archive, where it was stored as it came because it was not understood: `1.17`. */
+  readonly archiveVersion?: string | undefined;
 }
 
 export interface Need {
@@ -41,6 +43,7 @@ const needs: z.ZodType<UnitNeeds> = z.object({
   needsSchemas: z.array(need),
   needsExtensions: z.array(need.extend({ schema: z.string() })),
   largeObjects: z.literal('owner').optional(),
+  archiveVersion: z.string().optional(),
 });
 
 export interface AboutUnit {
@@ -49,12 +52,13 @@ export interface AboutUnit {
   readonly units?: ReadonlyMap<string, string>;
   readonly leftOut?: readonly string[];
   readonly largeObjects?: UnitNeeds['largeObjects'];
+  readonly archiveVersion?: string | undefined;
 }
 
 export function aboutOf(
   settings: DatabaseSettings,
   fingerprint: Fingerprint | undefined,
-  { references, units, leftOut = [], largeObjects }: AboutUnit,
+  { references, units, leftOut = [], largeObjects, archiveVersion }: AboutUnit,
 ): Record<string, Json> {
   const { encoding, localeProvider, collate, ctype, locale, icuRules } = settings;
   return {
@@ -72,6 +76,7 @@ export function aboutOf(
       name === null || schema === null ? [] : [{ name, schema, objects, example }],
     ),
     ...(largeObjects === undefined ? {} : { largeObjects }),
+    ...(archiveVersion === undefined ? {} : { archiveVersion }),
     ...(leftOut.length > 0 ? { leftOut: [...leftOut] } : {}),
   };
 }

@@ -21,6 +21,7 @@ import { runRestore } from './restore-run.ts';
 import { prepareRowsRestore } from './rows-restore.ts';
 import type { SourceSetup } from './setup.ts';
 import { schemaOf } from './units.ts';
+import { describeUnread, unreadVersion } from './unread-archive.ts';
 
 /** Prepares the restore of a tenant's schema: what can stand in its way is found here, before the first write. */
 export async function prepareRestore(
@@ -30,6 +31,8 @@ export async function prepareRestore(
 ): Promise<Restoration> {
   const { backup } = request;
   const schema = schemaOf(backup.unit);
+  const unread = unreadVersion(backup);
+  if (unread !== undefined) refuseForUnread(request, schema, unread);
   if (schema === undefined) return prepareDatabaseRestore(setup, request, context);
   refuseContradictions(request);
   const needs = readNeeds(backup.facts.about);
@@ -68,20 +71,22 @@ async function prepareNewDatabase(
     const archive = await request.step('fetch the backup and check its hashes', () =>
       artifactOf(backup, 'schema.dump').spool(),
     );
-    const toc = await readToc(createReadStream(archive));
-    const chosen = request.tables ? chooseTables(toc, schema, request.tables) : undefined;
+    // What is not understood is restored as a whole; nothing is asked of it.
+    const toc = unreadVersion(backup) === undefined ? await readToc(createReadStream(archive)) : undefined;
+    const chosen = request.tables && toc ? chooseTables(toc, schema, request.tables) : undefined;
     const wanted = chosen ? schemasNamed(needs.needsSchemas, chosen.entries) : needs.needsSchemas;
     const whole = await fetchNeeded(request, schema, { ...needs, needsSchemas: wanted });
     const { needed, entries, warnings } = chosen
       ? restOf(chosen, whole)
-      : { needed: whole, entries: toc.entries, warnings: [] };
+      : { needed: whole, entries: toc?.entries, warnings: [] };
     for (const each of needed) await refuseMissingExtensions(admin, each.needs);
     const largeObjects = request.tables ? [] : await fetchLargeObjects(request);
     const fingerprint = together([
       fingerprintOf(await readFingerprint(backup), chosen && entries),
       ...needed.map((each) => each.fingerprint),
     ]);
-    const dumpMajor = majorVersion(toc.header.dumpVersion) ?? 0;
+    const dumpMajor =
+      majorVersion(toc?.header.dumpVersion ?? backup.facts.tool.replace(/^pg_dump /, '')) ?? 0;
     const tool = await findPgRestore(setup, admin.major, dumpMajor, context.signal);
     const prepared = {
       setup, request, context, admin, applicationName, names, schema, needs, archive, largeObjects, needed, tool, fingerprint,
@@ -135,6 +140,21 @@ function refuseContradictions(request: RestoreRequest): void {
       "--replace with --table would put a schema of a few tables in the live one's place",
       'Restore the tables beside it (--to-schema) or into a new database (--to); or only their rows into the live ones: --table NAME --data-only.',
     );
+}
+
+/** All that takes a look into the archive. */
+function refuseForUnread(request: RestoreRequest, schema: string | undefined, version: string): void {
+  const { replace, into, to, toSchema, tables, rows, backup } = request;
+  const beside = toSchema !== undefined && to === undefined;
+  const others = (readNeeds(backup.facts.about)?.needsSchemas.length ?? 0) > 0;
+  if (schema !== undefined && !replace && into === undefined && !beside && !tables && !rows && !others)
+    return;
+  throw refused(
+    `backup ${backup.id} of ${showName(backup.unit.name)} can only be restored whole: ${describeUnread(version)}`,
+    schema === undefined || others
+      ? 'Look for a newer pgsilo; or by hand: `pgsilo show` prints how to decode it, and its own pg_restore restores it into a database that has what it needs.'
+      : 'Restore it into a new database (--to) and take from there what is missing, or look for a newer pgsilo.',
+  );
 }
 
 /** Single tables, and what comes along with them: neither may point at what is not there. */

@@ -21,7 +21,7 @@ export function createSchemaSource(options: Options, given: Setup): Source {
       readJob({ setup, attempts, shared }, job, context),
     restore: (request: RestoreRequest, context: Context) => prepareRestore(setup, request, context),
     check: (context) => checkSource(setup, context),
-    inspect: (backup, context) => inspectBackup(backup, context),
+    inspect: (backup, context) => inspectBackup(setup, backup, context),
     compare: (target, backup, context) => compareSchema(setup, target, backup, context),
     scratch: (request, context) => openScratchServer(setup, request, context, proof),
     lock: (name, holder, context) => takeLock(setup.settings, name, holder, context),

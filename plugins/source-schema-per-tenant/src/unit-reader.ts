@@ -69,6 +69,19 @@ export class UnitReader {
     for (const [unit, parts] of this.#several) yield* this.#end(unit, this.#count && merged(parts));
   }
 
+  /** The one archive of a unit, which is not understood and whose fingerprint was taken on the server. */
+  *asItCame(
+    unit: Unit,
+    { body, version }: { readonly body: Body; readonly version: string },
+    fingerprint: Fingerprint | undefined,
+  ): Generator<SourceItem> {
+    const own = schemaOf(unit) === undefined;
+    const name = own ? 'database.dump' : 'schema.dump';
+    yield { type: 'artifact', unit: unit.name, name, format: 'pg-custom', body };
+    if (own) yield jsonArtifact(unit, 'settings.json', this.#facts.settings);
+    yield* this.#end(unit, fingerprint, version);
+  }
+
   async *#endCounting(): AsyncGenerator<SourceItem> {
     if (!this.#counting) return;
     const { unit, fingerprint: counting } = this.#counting;
@@ -80,15 +93,21 @@ export class UnitReader {
     else if (fingerprint) several.push(fingerprint);
   }
 
-  *#end(unit: Unit, fingerprint: Fingerprint | undefined): Generator<SourceItem> {
+  *#end(unit: Unit, fingerprint: Fingerprint | undefined, archiveVersion?: string): Generator<SourceItem> {
     const { settings, references: _, leftOut, largeObjects, units, ...facts } = this.#facts;
     if (fingerprint) yield jsonArtifact(unit, 'fingerprint.json', fingerprint);
     const schema = schemaOf(unit);
     const references = schema === undefined ? [] : (this.#references.get(schema) ?? []);
     const about =
       schema === undefined
-        ? aboutOf(settings, fingerprint, { references })
-        : aboutOf(settings, fingerprint, { references, units, leftOut: leftOut(schema), largeObjects });
+        ? aboutOf(settings, fingerprint, { references, archiveVersion })
+        : aboutOf(settings, fingerprint, {
+            references,
+            units,
+            leftOut: leftOut(schema),
+            largeObjects,
+            archiveVersion,
+          });
     yield { type: 'facts', unit: unit.name, facts: { status: 'good', ...facts, about } };
   }
 }

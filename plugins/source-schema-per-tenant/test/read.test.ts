@@ -246,7 +246,7 @@ describe('each way to cross schemas', () => {
     const named: Record<string, string> = {
       'a foreign key': 'constraint t_code_fkey on table "a foreign key".t',
       'a view': 'rule _RETURN on view "a view".v',
-      'a type': 'column mood of table "a type".t',
+      'a type': 'table "a type".t',
       'the type of an argument': 'function "the type of an argument".f(central.mood)',
       'a function in a default': 'default value for column n of table "a function in a default".t',
       "a sequence's next value": `default value for column n of table "a sequence's next value".t`,
