@@ -18,6 +18,7 @@ source:
   match: ["*"]
   exclude: [public]
   largeObjects: ${largeObjects}
+  lockTimeout: 2s
   bin: ${server.bin}
 transforms: [{ use: zstd }]
 sinks: [{ use: local, path: store-${name} }]
@@ -31,7 +32,12 @@ const objects = (first: number, count: number, owner: string): string =>
   `SELECT lo_from_bytea(n, convert_to('of ${owner} ' || n, 'UTF8')) FROM generate_series(${first}, ${first + count - 1}) n;
    DO $$ BEGIN FOR i IN ${first}..${first + count - 1} LOOP EXECUTE format('ALTER LARGE OBJECT %s OWNER TO "${owner}"', i); END LOOP; END $$;`;
 
-const contents = 'SELECT loid::int8::float8 AS id, convert_from(data, \'UTF8\') AS text FROM pg_largeobject ORDER BY 1'; // prettier-ignore
+const contents =
+  "SELECT oid::int8::float8 AS id, convert_from(lo_get(oid), 'UTF8') AS text FROM pg_largeobject_metadata ORDER BY 1";
+/** With what is said about each. */
+const described = `SELECT oid::int8::float8 AS id, lomowner::regrole::text AS owner, lomacl::text, obj_description(oid, 'pg_largeobject'), md5(lo_get(oid)) FROM pg_largeobject_metadata ORDER BY 1`;
+const docs = (schema: string): string =>
+  `SELECT id, convert_from(lo_get(body), 'UTF8') AS body, convert_from(lo_get(again), 'UTF8') AS again, words FROM ${schema}.docs ORDER BY 1`;
 
 describe.each(versions)('large objects by owner, PostgreSQL $major', { timeout: 120_000 }, (programs) => {
   describe.skipIf('unavailable' in programs)('of tenants with roles of their own', () => {
@@ -61,7 +67,10 @@ describe.each(versions)('large objects by owner, PostgreSQL $major', { timeout: 
       await server.query('app', `${objects(50, 2, 'both')} ${objects(60, 1, 'nobody')}`);
       await server.query(
         'app',
-        `COMMENT ON LARGE OBJECT 2100001 IS 'a comment'; GRANT SELECT ON LARGE OBJECT 2100002 TO PUBLIC`,
+        `COMMENT ON LARGE OBJECT 2100001 IS 'a comment'; GRANT SELECT ON LARGE OBJECT 2100002 TO PUBLIC;
+         COMMENT ON LARGE OBJECT 20001 IS 'it''s large object 20002'; GRANT SELECT ON LARGE OBJECT 3000000 TO nobody; SELECT lo_put(3000001, 0, repeat('x', 300000)::bytea), lo_truncate(lo_open(3000002, 131072), 0);
+         CREATE DOMAIN a.lob AS oid; CREATE TABLE a.docs (id int PRIMARY KEY, body oid UNIQUE, again a.lob, words text);
+         INSERT INTO a.docs VALUES (1, 20000, 20001, '20001'), (2, 20001, NULL, 'x'), (3, 3000001, 3000002, '')`,
       );
     });
     afterAll(() => server?.stop());
@@ -96,17 +105,6 @@ describe.each(versions)('large objects by owner, PostgreSQL $major', { timeout: 
       expect(await server.query('back_b', kept)).toEqual(await server.query('app', kept));
     });
 
-    it('a restore says that they are to be brought back by hand, and makes nothing', async () => {
-      const before = await server.databases();
-      const refused = await pgsilo(['restore', 'owner.yaml', 'a', '--to', 'copy'], at);
-      expect([refused.exit, refused.stderr]).toEqual([
-        2,
-        expect.stringMatching(/has large objects, .* yet[\s\S]*large-objects-/),
-      ]);
-      await pgsiloOk(['restore', 'owner.yaml', 'c', '--to', 'copy_of_c'], at);
-      expect(await server.databases()).toEqual([...before, 'copy_of_c'].sort());
-    });
-
     it('a unit that was chosen has its own, and nobody elses', async () => {
       const file = writePipeline(server, 'chosen', '{ by: owner }');
       await pgsiloOk(['backup', file, '--only', 'b'], at);
@@ -115,6 +113,97 @@ describe.each(versions)('large objects by owner, PostgreSQL $major', { timeout: 
       const found = await server.query<{ text: string }>('chosen_b', contents);
       expect(found).toHaveLength(5);
       expect(found.every(({ text }) => text.startsWith('of Globex'))).toBe(true);
+    });
+
+    it('they come back with a schema: in a new database as they were, beside the live one under numbers of their own', async () => {
+      const isOfA = (id: unknown): boolean =>
+        (Number(id) >= 20_000 && Number(id) < 30_000) || Number(id) >= 3_000_000;
+      const before = await server.query('app', described);
+      const wanted = await server.query('app', docs('a'));
+      await pgsiloOk(['restore', 'owner.yaml', 'a', '--to', 'new_a', '--to-schema', 'again'], at);
+      expect(await server.query('new_a', described)).toEqual(before.filter(({ id }) => isOfA(id)));
+      expect(await server.query('new_a', docs('again'))).toEqual(wanted);
+      await pgsiloOk(['verify', 'owner.yaml', 'a', '--level', 'restore'], at);
+
+      const beside = await pgsiloOk(['restore', 'owner.yaml', 'a', '--to-schema', 'beside'], at);
+      expect(beside.all).toMatch(
+        /1,?103 of them under other numbers[\s\S]*CAREFUL: the numbers of 1,?103 large objects were taken[\s\S]*docs\.body, docs\.again/,
+      );
+      expect(await server.query('app', docs('beside'))).toEqual(wanted);
+      const now = await server.query('app', described);
+      expect(now).toHaveLength(before.length + 1103);
+      expect(now.filter(({ id }) => before.some((one) => one['id'] === id))).toEqual(before);
+      const added = now.filter(({ id }) => !before.some((one) => one['id'] === id));
+      const about = (rows: typeof now): unknown[] =>
+        rows.map(({ id: _, ...rest }) => JSON.stringify(rest)).sort();
+      expect(about(added)).toEqual(about(before.filter(({ id }) => isOfA(id))));
+
+      // Whose they are cannot be told any more, so that nothing of them may be replaced.
+      const refused = await pgsilo(['restore', 'owner.yaml', 'a', '--replace', '--yes'], at);
+      expect([refused.exit, refused.stderr]).toEqual([
+        2,
+        expect.stringMatching(
+          /role acme owns schema a and others \(beside\): which of its 2,?206 large objects/,
+        ),
+      ]);
+      await server.query('app', 'DROP SCHEMA beside CASCADE');
+      await server.query('app', 'SELECT count(lo_unlink(n)) FROM unnest($1::oid[]) n', [
+        added.map(({ id }) => id),
+      ]);
+    });
+
+    it('in place of the live ones, which are kept; those of others stay, also where they have a number of the backup', async () => {
+      const before = await server.query('app', described);
+      const wanted = await server.query('app', docs('a'));
+      await server.query(
+        'app',
+        `SELECT lo_put(20000, 0, 'changed'), lo_unlink(20001), lo_put(3000000, 2000000, 'the end')`,
+      );
+      await server.query('app', `${objects(20_001, 1, 'Globex ""x""')} ${objects(77, 1, 'acme')}`);
+      await server.query('app', `INSERT INTO a.docs VALUES (4, 77, NULL, 'new')`);
+      const live = await server.query('app', described);
+      // Who is in the way keeps all of it from happening.
+      const client = await server.session('app');
+      await client.query('BEGIN; LOCK TABLE a.docs IN ROW EXCLUSIVE MODE');
+      const blocked = await pgsilo(
+        ['restore', 'owner.yaml', 'a', '--replace', '--yes', '--no-safety-backup'],
+        at,
+      );
+      await client.query('ROLLBACK');
+      await client.end();
+      expect([blocked.exit, blocked.stderr]).toEqual([1, expect.stringContaining('Nothing was changed')]);
+      expect(await server.query('app', described)).toEqual(live);
+
+      const done = await pgsiloOk(['restore', 'owner.yaml', 'a', '--replace', '--yes'], at);
+      expect(done.all).toMatch(/1,?103 large objects of role acme make way/);
+      expect(done.all).toMatch(
+        /the numbers of 1 large object were taken, and they have others: 20001 is (\d+)/,
+      );
+      const number = Number(/20001 is (\d+)/.exec(done.all)![1]);
+      const now = await server.query('app', described);
+      const byNumber = (rows: typeof now): Map<unknown, unknown> =>
+        new Map(rows.map(({ id, ...rest }) => [id, rest]));
+      const expected = byNumber(before);
+      expected.set(number, expected.get(20_001));
+      expected.set(20_001, byNumber(live).get(20_001));
+      expect(byNumber(now)).toEqual(new Map([...expected].sort(([x], [y]) => Number(x) - Number(y))));
+      expect(await server.query('app', docs('a'))).toEqual(wanted);
+      expect(await server.query('app', 'SELECT body::int8::float8 AS body, again::int8::float8 AS again FROM a.docs WHERE id < 3 ORDER BY id')).toEqual([{ body: 20_000, again: number }, { body: number, again: null }]); // prettier-ignore
+      const kept = `${/kept as (a_before_\w+)/.exec(done.all)![1]}.pgsilo_large_objects`;
+      const inKept = await server.query(
+        'app',
+        `SELECT id::int8::float8 AS id, owner::text, rights AS lomacl, comment AS obj_description, md5(string_agg(data, '' ORDER BY at)) AS md5 FROM ${kept} GROUP BY 1, 2, 3, 4 ORDER BY 1`,
+      );
+      expect(inKept).toEqual(live.filter(({ owner }) => owner === 'acme'));
+
+      // The kept schema is of the same role, and the next backup gives its large objects to the tenant all the same; a dropped schema's are there still, and make way too.
+      await pgsiloOk(['backup', 'owner.yaml', '--only', 'a'], at);
+      await server.query('app', 'DROP SCHEMA a CASCADE');
+      await server.query('app', `SELECT lo_put(20000, 0, 'changed')`);
+      const again = await pgsiloOk(['restore', 'owner.yaml', 'a', '--replace', '--drop-old', '--yes'], at);
+      expect(again.all).not.toContain('CAREFUL');
+      expect(await server.query('app', described)).toEqual(now);
+      expect(await server.query('app', docs('a'))).toEqual(wanted);
     });
   });
 });

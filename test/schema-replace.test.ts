@@ -180,7 +180,11 @@ describe('a restore in place that is interrupted or killed', () => {
         expect.stringContaining(`${option} says where a unit that is a schema goes`),
       ]);
     }
-    const rows = await pgsilo(['restore', 'other.yaml', 'app', '--rows', 't where true'], at);
+    writeFileSync(
+      join(server.folder, 'whole.yaml'),
+      text.replace('database-per-tenant', 'dumpall').replace(' match: app,', ''),
+    );
+    const rows = await pgsilo(['restore', 'whole.yaml', '@cluster', '--rows', 't where true'], at);
     expect([rows.exit, rows.stderr]).toEqual([
       2,
       expect.stringContaining('cannot put rows into live tables'),

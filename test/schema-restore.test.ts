@@ -127,20 +127,40 @@ describe('what a person must know before', () => {
   });
   afterAll(() => server?.stop());
 
-  it('a schema that needs another one is named by plan and doctor, and its restore refused with the reason', async () => {
-    const file = writePipeline(server);
-    const said =
-      /schema acme cannot be restored without schema central: 1 object, such as constraint crossing on table acme.customer/;
-    expect((await pgsiloOk(['plan', file], at)).all).toMatch(said);
-    expect((await pgsiloOk(['doctor', file], at)).all).toMatch(said);
-    await pgsiloOk(['backup', file], at);
-    const refused = await pgsilo(['restore', file, 'acme'], at);
-    expect(refused.exit).toBe(2);
-    expect(refused.stderr).toMatch(/acme cannot stand alone: it needs schema central \(constraint crossing/);
-    const unbuilt = await pgsilo(['restore', file, '@database', '--to=x'], at);
-    expect([unbuilt.exit, unbuilt.stderr]).toEqual([2, expect.stringMatching(/yet[\s\S]*restore\.refused/)]);
-    expect(await server.databases()).toEqual(['app', 'postgres']);
-  });
+  it(
+    'a schema that needs another one is named by plan and doctor, and comes back with it, out of the same run',
+    { timeout: 180_000 },
+    async () => {
+      const file = writePipeline(server);
+      const said =
+        /schema acme cannot be restored without schema central: 1 object, such as constraint crossing on table acme.customer/;
+      expect((await pgsiloOk(['plan', file], at)).all).toMatch(said);
+      expect((await pgsiloOk(['doctor', file], at)).all).toMatch(said);
+      await pgsiloOk(['backup', file], at);
+      const report = await pgsiloOk(['restore', file, 'acme', '--to', 'with_central'], at);
+      expect(report.all).toMatch(/Bring along what it cannot be without, from the same run: schema central/);
+      for (const schema of ['acme', 'central'])
+        expect(await textOf(server, 'with_central', schema)).toBe(await textOf(server, 'app', schema));
+      await pgsiloOk(['verify', file, 'acme', '--level', 'restore'], at);
+      // The others' schemas go into what is the database's own.
+      await pgsiloOk(['restore', file, '@database', '--to', 'anew'], at);
+      await pgsiloOk(['restore', file, 'central', '--into', 'anew'], at);
+      await pgsiloOk(['restore', file, 'acme', '--into', 'anew'], at);
+      for (const schema of ['acme', 'central', '0 first', 'zlast'])
+        expect(await textOf(server, 'anew', schema)).toBe(await textOf(server, 'app', schema));
+      // A run that was made of it alone has nothing to bring along.
+      await pgsiloOk(['backup', file, '--only', 'acme'], at);
+      const refused = await pgsilo(['restore', file, 'acme', '--to', 'alone'], at);
+      expect([refused.exit, refused.stderr]).toEqual([
+        2,
+        expect.stringMatching(
+          /acme cannot stand alone: it needs schema central \(constraint crossing[\s\S]*--into NAME/,
+        ),
+      ]);
+      for (const name of ['with_central', 'anew']) await server.query('postgres', `DROP DATABASE ${name}`);
+      expect(await server.databases()).toEqual(['app', 'postgres']);
+    },
+  );
 
   it('an extension that a schema uses is made in the new database; one in the schema itself comes with it', async () => {
     await server.query(

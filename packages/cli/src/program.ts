@@ -200,7 +200,11 @@ function restoreCommand(program: Command): void {
     .option('--into <name>', 'of a unit that is a schema: put it into this database, which exists')
     .option('--to-schema <name>', 'of a unit that is a schema: another name for it')
     .option('--to-server <env:NAME|url>', 'another server; env:NAME reads the URL from a variable')
-    .option('--table <schema.table>', 'only this table and what it needs; may be given again', collect)
+    .option(
+      '--table <schema.table>',
+      'only this table and what it needs; may be given again (of a schema: its name alone)',
+      collect,
+    )
     .option('--data-only', 'with --table: only its rows, into the live table')
     .option(
       '--rows <table where condition>',

@@ -3,6 +3,7 @@ import type { BackupView, CheckOutcome, ErrorCode, RestoreRequest, ScratchServer
 import { openBackup } from './backup-view.ts';
 import { readManifestIn } from './catalog.ts';
 import type { Place } from './catalog.ts';
+import { companionOf } from './companion.ts';
 import { encodeUnit, runOf } from './keys.ts';
 import type { Manifest } from './manifest.ts';
 import { addNote } from './note-store.ts';
@@ -84,7 +85,7 @@ export async function globalsBeside(
 export async function restoreCopy(
   session: EngineSession,
   server: ScratchServer,
-  { view }: Subject,
+  { view, manifest, sink }: Subject,
   globals: BackupView | undefined,
   jobs: number,
 ): Promise<RestoredCopy> {
@@ -101,6 +102,11 @@ export async function restoreCopy(
     dropOld: false,
     jobs,
     owner: true,
+    companion: async (unit) => {
+      const found = await companionOf(session, sink, manifest, unit);
+      if (found) await server.prepare(found, globals, context);
+      return found;
+    },
     step: (_name, work) => work(),
     swap: (_live, work) => work(),
   };

@@ -9,6 +9,7 @@ import type {
 } from '@pgsilo/plugin';
 import { openBackup } from './backup-view.ts';
 import { sinksNamed } from './catalog.ts';
+import { companionOf } from './companion.ts';
 import type { FoundBackup } from './find-backup.ts';
 import { withHooks } from './hooks.ts';
 import type { FailedHook, HookFacts } from './hooks.ts';
@@ -112,6 +113,7 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
     dropOld: options.dropOld,
     jobs: options.jobs,
     owner: options.owner,
+    companion: (unit) => companionOf(session, sink, entry.manifest, unit),
     step: (name, work) => course.step(name, work),
     swap: (live, work) => course.hooked('swap', { ...facts, target: live, replaces: live }, work),
   };

@@ -19,35 +19,51 @@ export {
 export { openSession, terminateSessions } from './session.ts';
 export type { Session, SessionOptions } from './session.ts';
 export {
+  archiveLargeObjects,
   archiveRows,
   archiveSubset,
+  beginArchive,
   EntryOwners,
   isData,
   largeObjectsOf,
   majorVersion,
   observeArchive,
+  provedByTool,
   readArchive,
+  readsVersion,
   readToc,
   sequenceValue,
   splitArchive,
   textDecoder,
   TocParser,
   useList,
+  versionsRead,
 } from './archive/index.ts';
 export type {
-  ArchiveCompression, ArchiveContents, ArchiveHeader, ArchivePart, ArchiveRows, DataCount, ObservedArchive, ReadArchiveOptions, Section, SequenceValue, SplitOptions,
+  ArchiveCompression, ArchiveContents, ArchiveHeader, ArchivePart, ArchiveRows, DataCount, LargeObjectPiece, ObservedArchive, ReadArchiveOptions, Section, SequenceValue, SplitOptions,
   Toc, TocEntry, TocParserOptions,
 } from './archive/index.ts'; // prettier-ignore
 export { describeFingerprint, fingerprintSchema } from './fingerprint.ts';
 export type { Fingerprint, FingerprintKind, SequenceFingerprint, TableFingerprint } from './fingerprint.ts';
+export { takeSchemasFingerprint } from './fingerprint-schemas.ts';
 export { prepareFingerprints, type TakeFingerprint } from './fingerprint-take.ts';
 export { compareFingerprint, compareFingerprintWithin } from './fingerprint-compare.ts';
 export { copyIn, copyOut, runBytes } from './raw-query.ts';
-export { countRows, moveRows, planRows } from './restore/rows.ts';
-export type { RowsCounted, RowsPlan, RowsTable } from './restore/rows.ts';
+export type { RowsTable } from './restore/rows.ts';
+export {
+  refuseAbsentTables,
+  refuseFilledTables,
+  refuseOthersWithRows,
+  rowsRestoration,
+} from './restore/rows-restore.ts';
+export type { RowsRestore, ScratchCopy } from './restore/rows-restore.ts';
 export { transactionOutcome } from './restore/transaction-outcome.ts';
 export { splitTableName } from './table-name.ts';
 export type { NamePart } from './table-name.ts';
+export { fingerprintOfEntries } from './restore/fingerprint-of-entries.ts';
+export { selectTables, type TableSelection } from './restore/select-tables.ts';
+export { isTable, parseTableName, showTable } from './restore/table-names.ts';
+export type { TableName } from './restore/table-names.ts';
 export { archiveScript } from './restore/archive-script.ts';
 export type { ArchiveScript, ArchiveScriptJob } from './restore/archive-script.ts';
 export { databaseSettingsSchema, readDatabaseSettings } from './database-settings.ts';

@@ -1,7 +1,14 @@
 import { PgsiloError } from '@pgsilo/plugin';
-import { quoteIdentifier, type Session, type Toc, listed } from '@pgsilo/postgres';
-import { isTable, showTable } from './table-names.ts';
-import { tablePattern, type TableName } from './table-patterns.ts';
+import {
+  isTable,
+  quoteIdentifier,
+  showTable,
+  type Session,
+  type TableName,
+  type Toc,
+  listed,
+} from '@pgsilo/postgres';
+import { tablePattern } from './table-patterns.ts';
 
 /**
  * The tables whose rows `excludeTableData` leaves out, in the session's snapshot: those that a pattern fits, and the partitions of these. Never sequences or views.

@@ -7,7 +7,7 @@ const plugin: SourceDefinition<typeof options> = definePlugin({
   summary:
     'A database for each tenant, listed in a registry, by patterns or by name; roles and the registry included.',
   options,
-  traits: { consistency: 'unit', pointInTime: false },
+  traits: { consistency: 'unit', pointInTime: false, parts: ['rows'] },
   create: async (values, setup) => (await import('./source.ts')).createSource(values, setup),
 });
 

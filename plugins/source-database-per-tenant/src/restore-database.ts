@@ -15,7 +15,6 @@ import {
   showName,
   type Fingerprint,
   type Session,
-  type TocEntry,
   throwProblems,
   type Problem,
   databaseExists,
@@ -29,6 +28,8 @@ import {
   readFingerprint,
   readSettings,
   findPgRestore,
+  fingerprintOfEntries,
+  selectTables,
 } from '@pgsilo/postgres';
 import { emptyTableWarnings } from './excluded-data.ts';
 import { examineLive } from './live-database.ts';
@@ -37,7 +38,6 @@ import { examineConditions } from './restore-conditions.ts';
 import { describePlan } from './restore-plan.ts';
 import type { PreparedRestore } from './prepared-restore.ts';
 import { runRestore } from './restore-run.ts';
-import { selectTables } from './restore-tables.ts';
 import type { SourceSetup } from './setup.ts';
 
 /** Prepares the restore of a database unit: everything that can stand in its way is found here, before the first write. */
@@ -98,7 +98,7 @@ export async function prepareDatabaseRestore(
       names: { ...names, kept: request.replace ? await freeKeptName(admin, request, names.live) : names.kept },
       swaps: request.replace && liveExists,
       conditions,
-      fingerprint: fingerprint && expected(fingerprint, selection?.entries),
+      fingerprint: fingerprint && fingerprintOfEntries(fingerprint, selection?.entries),
       warnings: [...conditions.warnings, ...(selection?.warnings ?? []), ...emptyTableWarnings(toc, selection?.entries ?? toc.entries), ...(live?.warnings ?? []), ...unproved(fingerprint)],
       entryCount: conditions.entries?.length ?? toc.entryCount,
       progress: { naming: false },
@@ -176,29 +176,6 @@ function asProblem(error: unknown): Problem {
 
 function isProblem(value: object): value is Problem {
   return 'code' in value && 'message' in value;
-}
-
-/** The part of the fingerprint that the chosen entries restore. */
-function expected(fingerprint: Fingerprint, entries: readonly TocEntry[] | undefined): Fingerprint {
-  if (!entries) return fingerprint;
-  const keys = (desc: string): ReadonlySet<string> =>
-    new Set(
-      entries
-        .filter((entry) => entry.desc === desc)
-        .map((entry) => JSON.stringify([entry.namespace, entry.tag])),
-    );
-  const tables = keys('TABLE DATA');
-  const sequences = keys('SEQUENCE SET');
-  const key = (each: { readonly schema: string; readonly name: string }): string =>
-    JSON.stringify([each.schema, each.name]);
-  // Leaving out a policy or a user mapping leaves no large object out; choosing tables leaves out all.
-  const withObjects = entries.some((entry) => entry.desc === 'BLOB' || entry.desc === 'BLOB METADATA');
-  return {
-    ...fingerprint,
-    tables: fingerprint.tables.filter((table) => tables.has(key(table))),
-    sequences: fingerprint.sequences.filter((sequence) => sequences.has(key(sequence))),
-    largeObjects: withObjects ? fingerprint.largeObjects : 0,
-  };
 }
 
 function unproved(fingerprint: Fingerprint | undefined): readonly string[] {

@@ -49,7 +49,8 @@ export async function runRestore(prepared: PreparedRestore): Promise<RestoreOutc
   }
 }
 
-async function createWorking(prepared: PreparedRestore, working: string): Promise<void> {
+/** Makes the working database. */
+export async function createWorking(prepared: PreparedRestore, working: string): Promise<void> {
   const { admin, request, settings, restorer } = prepared;
   // Who is no superuser works under the final owner from the start: its rights in the schema public hang on that.
   const owner = request.owner && !restorer.superuser ? settings.owner : undefined;
@@ -65,7 +66,8 @@ async function createWorking(prepared: PreparedRestore, working: string): Promis
   await markWorking(admin, working, request);
 }
 
-async function restoreInto(prepared: PreparedRestore, working: string): Promise<void> {
+/** Restores the archive, or the entries of it that were chosen. */
+export async function restoreInto(prepared: PreparedRestore, working: string): Promise<void> {
   const { setup, request, admin, applicationName, archive, tool, conditions, context } = prepared;
   const job = {
     setup, tool, server: admin.settings, serverMajor: admin.major, elsewhere: request.toServer !== undefined, database: working, applicationName, archive, entries: conditions.entries,
@@ -75,22 +77,24 @@ async function restoreInto(prepared: PreparedRestore, working: string): Promise<
 }
 
 async function compareWorking(prepared: PreparedRestore, working: string): Promise<string> {
-  if (!prepared.fingerprint) return 'nothing, because the backup has no fingerprint';
-  return inWorking(prepared, working, 'compare the restored database', async (session) => {
-    const { compared, differences } = await compareFingerprint(
-      session,
-      prepared.fingerprint!,
-      prepared.context,
-    );
-    if (differences.length === 0) return compared;
-    throw new PgsiloError(
-      'restore.mismatch',
-      `what was restored is not what the backup's fingerprint says:\n${differences.map((each) => `- ${each}`).join('\n')}`,
-      {
-        hint: 'Try another backup (--before) or sink (--from), and pgsilo verify --level decode.',
-      },
-    );
-  });
+  return inWorking(prepared, working, 'compare the restored database', (session) =>
+    compareCopy(prepared, session),
+  );
+}
+
+/** Compares it with the fingerprint, if there is one. Throws `restore.mismatch`. */
+export async function compareCopy(
+  { fingerprint, context }: Pick<PreparedRestore, 'fingerprint' | 'context'>,
+  session: Session,
+): Promise<string> {
+  if (!fingerprint) return 'nothing, because the backup has no fingerprint';
+  const { compared, differences } = await compareFingerprint(session, fingerprint, context);
+  if (differences.length === 0) return compared;
+  throw new PgsiloError(
+    'restore.mismatch',
+    `what was restored is not what the backup's fingerprint says:\n${differences.map((each) => `- ${each}`).join('\n')}`,
+    { hint: 'Try another backup (--before) or sink (--from), and pgsilo verify --level decode.' },
+  );
 }
 
 async function analyze(prepared: PreparedRestore, working: string): Promise<void> {

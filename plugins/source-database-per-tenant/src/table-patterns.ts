@@ -1,10 +1,6 @@
 import { PgsiloError } from '@pgsilo/plugin';
+import type { TableName } from '@pgsilo/postgres';
 import { glob, splitTableName } from '@pgsilo/postgres/options';
-
-export interface TableName {
-  readonly schema: string;
-  readonly name: string;
-}
 
 type Matcher = (table: TableName) => boolean;
 

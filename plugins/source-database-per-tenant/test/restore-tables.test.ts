@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startPostgres, type ThrowawayPostgres } from '@pgsilo/testkit/postgres';
-import { parseTableName } from '../src/table-names.ts';
+import { parseTableName } from '@pgsilo/postgres';
 import { backUp, database, request, restore, setupFor, type TestBackup } from './backups.ts';
 import { databasesOf, sql, textOf } from './servers.ts';
 

@@ -13,15 +13,26 @@ export interface UnitNeeds {
   readonly icuRules?: string | undefined;
   readonly needsSchemas: readonly Need[];
   readonly needsExtensions: readonly (Need & { readonly schema: string })[];
+  /** Large objects were told apart: the backup has all that were the tenant's, be it none. Undefined: whose they were was not asked. */
+  readonly largeObjects?: 'owner' | undefined;
+  /** Format version of the archive, where it was stored as it came because it was not understood: `1.17`. */
+  readonly archiveVersion?: string | undefined;
 }
 
 export interface Need {
   readonly name: string;
   readonly objects: number;
   readonly example: string;
+  /** The unit that the schema is, where the job that says so reads it too; else it is called as its schema. */
+  readonly unit?: string | undefined;
 }
 
-const need = z.object({ name: z.string(), objects: z.int(), example: z.string() });
+const need = z.object({
+  name: z.string(),
+  objects: z.int(),
+  example: z.string(),
+  unit: z.string().optional(),
+});
 const needs: z.ZodType<UnitNeeds> = z.object({
   encoding: z.string().min(1),
   localeProvider: z.enum(['libc', 'icu', 'builtin']),
@@ -31,13 +42,23 @@ const needs: z.ZodType<UnitNeeds> = z.object({
   icuRules: z.string().optional(),
   needsSchemas: z.array(need),
   needsExtensions: z.array(need.extend({ schema: z.string() })),
+  largeObjects: z.literal('owner').optional(),
+  archiveVersion: z.string().optional(),
 });
+
+export interface AboutUnit {
+  readonly references: readonly CrossReference[];
+  /** The units of the job, by schema. */
+  readonly units?: ReadonlyMap<string, string>;
+  readonly leftOut?: readonly string[];
+  readonly largeObjects?: UnitNeeds['largeObjects'];
+  readonly archiveVersion?: string | undefined;
+}
 
 export function aboutOf(
   settings: DatabaseSettings,
   fingerprint: Fingerprint | undefined,
-  references: readonly CrossReference[],
-  leftOut: readonly string[] = [],
+  { references, units, leftOut = [], largeObjects, archiveVersion }: AboutUnit,
 ): Record<string, Json> {
   const { encoding, localeProvider, collate, ctype, locale, icuRules } = settings;
   return {
@@ -49,13 +70,19 @@ export function aboutOf(
     ...(locale === undefined ? {} : { locale }),
     ...(icuRules === undefined ? {} : { icuRules }),
     needsSchemas: references.flatMap(({ toSchema: name, objects, example }) =>
-      name === null ? [] : [{ name, objects, example }],
+      name === null ? [] : [{ name, objects, example, ...otherName(name, units?.get(name)) }],
     ),
     needsExtensions: references.flatMap(({ toExtension: name, extensionSchema: schema, objects, example }) =>
       name === null || schema === null ? [] : [{ name, schema, objects, example }],
     ),
+    ...(largeObjects === undefined ? {} : { largeObjects }),
+    ...(archiveVersion === undefined ? {} : { archiveVersion }),
     ...(leftOut.length > 0 ? { leftOut: [...leftOut] } : {}),
   };
+}
+
+function otherName(schema: string, unit: string | undefined): { readonly unit?: string } {
+  return unit === undefined || unit === schema ? {} : { unit };
 }
 
 /** What `aboutOf` wrote; undefined when it is not understood. */

@@ -1,5 +1,5 @@
-import { PgsiloError, type RestoreRequest } from '@pgsilo/plugin';
-import { plural, showName, type Session, type Tool } from '@pgsilo/postgres';
+import { PgsiloError } from '@pgsilo/plugin';
+import { looksRestored, plural, showName, type Session, type Tool } from '@pgsilo/postgres';
 import type { SourceSetup } from './setup.ts';
 
 /** The first pg_dump that writes large objects in batches, each of one owner. */
@@ -55,9 +55,14 @@ export async function schemaOwners(session: Session, schemas: readonly string[])
        FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner WHERE n.nspname = ANY ($1::text[]::name[]) GROUP BY 1`,
     [schemas],
   );
+  const owned = rows.map(({ role, schemas }) => {
+    // What a restore in place has kept was that very schema.
+    const own = schemas.filter((name) => !looksRestored(name));
+    return { role, schemas: own.length === 1 ? own : schemas };
+  });
   return {
-    schemaOf: new Map(rows.flatMap(({ role, schemas: [only, ...others] }) => (others.length ? [] : [[role, only!]]))),
-    ofSeveral: rows.filter((row) => row.schemas.length > 1).map(({ role }) => role),
+    schemaOf: new Map(owned.flatMap(({ role, schemas: [only, ...others] }) => (others.length ? [] : [[role, only!]]))),
+    ofSeveral: owned.filter((row) => row.schemas.length > 1).map(({ role }) => role),
   }; // prettier-ignore
 }
 
@@ -77,18 +82,5 @@ export async function largeObjectWarnings(
   return rows.map(
     ({ role, objects }) =>
       `role ${showName(role)} owns the schemas of several tenants: its ${plural(objects, 'large object')} go into @database, because nobody can say whose they are`,
-  );
-}
-
-/** Throws where a backup has large objects of its tenant: pgsilo does not put these back by itself yet. */
-export function refuseLargeObjects({ backup }: RestoreRequest): void {
-  const names = backup.artifacts.map(({ name }) => name).filter((name) => name.startsWith('large-objects-'));
-  if (names.length === 0) return;
-  throw new PgsiloError(
-    'restore.refused',
-    `backup ${backup.id} of ${showName(backup.unit.name)} has large objects, which pgsilo cannot restore by itself yet`,
-    {
-      hint: `By hand: \`pgsilo show\` prints how to decode its archives. pg_restore schema.dump into a new database, then ${names.length === 1 ? names[0] : 'each large-objects-….dump'}.`,
-    },
   );
 }

@@ -1,4 +1,3 @@
-import { PgsiloError } from '@pgsilo/plugin';
 import {
   listed,
   missingRoles,
@@ -158,19 +157,6 @@ export async function lockProblems(
       hint: 'Raise max_locks_per_transaction (it takes a restart of the server), or restore into a new database (--to).',
     },
   ];
-}
-
-/** Kinds of entries that are no part of a schema and cannot be put beside what is live. */
-export function refuseLargeObjects(toc: Toc): void {
-  const found = toc.entries.find(({ desc }) => desc.startsWith('BLOB'));
-  if (!found) return;
-  throw new PgsiloError(
-    'restore.refused',
-    'the backup holds large objects, whose numbers may belong to others in a database that exists',
-    {
-      hint: 'Restore it into a new database (--to).',
-    },
-  );
 }
 
 async function namesOf(session: Session, sql: string): Promise<ReadonlySet<string>> {

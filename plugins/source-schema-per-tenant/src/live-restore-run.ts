@@ -6,6 +6,8 @@ import { schemaTies } from './dependents.ts';
 import { findSchema, tieProblems } from './live-conditions.ts';
 import { lockReplaced } from './live-lock.ts';
 import type { PreparedLiveRestore } from './live-restore.ts';
+import { clearLargeObjects } from './live-large-objects.ts';
+import { placeLargeObjects, stageLargeObjects } from './place-large-objects.ts';
 import { restoreDefinitions, restoreRows, restoreSchema, restoreTheRest } from './live-statements.ts';
 import { staleNames } from './stale-names.ts';
 import { movePublications, publicationsOf } from './publications.ts';
@@ -22,7 +24,7 @@ interface Progress {
  */
 export async function runLiveRestore(prepared: PreparedLiveRestore): Promise<RestoreOutcome> {
   const progress: Progress = { committing: undefined };
-  const warnings: string[] = [];
+  const warnings = [...prepared.warnings];
   let compared: string;
   try {
     compared = await inTransaction(prepared, progress, warnings);
@@ -54,6 +56,13 @@ async function inTransaction(
     .then((fingerprint) =>
       request.step('compare with the fingerprint', () => compare(prepared, fingerprint)),
     );
+  const { largeObjects } = prepared;
+  const replacing = largeObjects.replacedOf !== undefined;
+  if (replacing || largeObjects.archives.length > 0)
+    await request.step('restore the large objects', async () => {
+      warnings.push(...(await stageLargeObjects(prepared)));
+      if (!replacing) await placeLargeObjects(prepared);
+    });
   await request.step('build indexes and constraints', () => restoreTheRest(prepared));
   await request.step('analyze', () => analyze(prepared));
   if (target !== schema) {
@@ -63,6 +72,7 @@ async function inTransaction(
   const name = request.replace && live ? 'swap with the live schema' : 'give it its name';
   const end = async (): Promise<void> => {
     if (live && request.replace) await putInPlace(prepared, live.oid, warnings);
+    if (replacing) await replaceLargeObjects(prepared, largeObjects.replacedOf, warnings);
     throwIfAborted(context.signal);
     // Should this machine vanish without a word, the server must not keep the locks for the minutes that TCP takes to notice.
     await session.query("SET LOCAL idle_in_transaction_session_timeout = '10s'");
@@ -127,6 +137,21 @@ async function putInPlace(prepared: PreparedLiveRestore, oid: number, warnings: 
     );
 }
 
+/** Late, under the locks on the tables: who writes into a large object that is taken away waits until COMMIT, and fails then. */
+async function replaceLargeObjects(
+  prepared: PreparedLiveRestore,
+  role: string,
+  warnings: string[],
+): Promise<void> {
+  const { session, request, aside } = prepared;
+  const table = await clearLargeObjects(session, role, request.dropOld ? undefined : aside);
+  if (table !== undefined)
+    warnings.push(
+      `what was in the replaced large objects is in ${table}: see docs/restore.md for how they come back`,
+    );
+  await placeLargeObjects(prepared);
+}
+
 /** Makes sure that the server has undone it, and says what became of it. */
 async function undone(
   prepared: PreparedLiveRestore,
@@ -164,12 +189,14 @@ async function finish(
   compared: string,
   warnings: string[],
 ): Promise<RestoreOutcome> {
-  const { request, session, schema, target, live, aside, ties } = prepared;
+  const { request, session, schema, target, live, aside, ties, largeObjects } = prepared;
   const place = `schema ${showName(target)} of database ${showName(session.database)}`;
+  const orphans = largeObjects.replacedOf !== undefined && !live && !request.dropOld;
   if (!(request.replace && live))
     return {
       target,
       compared,
+      ...(orphans ? { kept: aside } : {}),
       warnings,
       next: request.replace
         ? ['The application can use it again.']

@@ -1,22 +1,24 @@
 import { createReadStream } from 'node:fs';
 import { PgsiloError, type Context, type Restoration, type RestoreRequest } from '@pgsilo/plugin';
 import {
-  artifactOf, describeFingerprint, describeServer, downgradeProblem, findPgRestore, fitIdentifier, freeCopyName, longestIdentifier, majorVersion, openSession,
+  artifactOf, describeFingerprint, describeServer, downgradeProblem, findPgRestore, fitIdentifier, freeCopyName, longestIdentifier, majorVersion, openSession, plural,
   readFingerprint, readToc, showName, targetServer, throwProblems, type Fingerprint, type Session, type Toc, type Tool,
 } from '@pgsilo/postgres'; // prettier-ignore
 import type { UnitNeeds } from './about.ts';
+import { chooseTables, fingerprintOf, withoutObjects } from './chosen-tables.ts';
 import { schemaTies, type SchemaTies } from './dependents.ts';
 import {
   findSchema,
   liveProblems,
   lockProblems,
   needProblems,
-  refuseLargeObjects,
   tieProblems,
   type LiveSchema,
 } from './live-conditions.ts';
+import { describeLargeObjects, examineLargeObjects, type LiveLargeObjects } from './live-large-objects.ts';
 import { runLiveRestore } from './live-restore-run.ts';
 import { publicationsOf } from './publications.ts';
+import { countOf } from './restored-large-objects.ts';
 import { databaseOf, type SourceSetup } from './setup.ts';
 
 /** A restore into a database that is there, found possible. */
@@ -36,10 +38,13 @@ export interface PreparedLiveRestore {
   /** Where that goes. */
   readonly aside: string;
   readonly ties: SchemaTies | undefined;
+  readonly largeObjects: LiveLargeObjects;
   readonly archive: string;
   readonly toc: Toc;
   readonly tool: Tool;
   readonly fingerprint: Fingerprint | undefined;
+  /** What a person should know by now. */
+  readonly warnings: readonly string[];
 }
 
 /** Prepares the restore of a schema into a database that exists: in place of the live schema, or beside what is there. */
@@ -78,18 +83,25 @@ export async function prepareLiveRestore(
       ...(live ? liveProblems(schema, live, database) : []),
       ...(ties ? tieProblems(schema, replace ? ties : { ...ties, dependents: [], subscribed: [] }) : []),
     ]);
-    const fingerprint = await readFingerprint(backup);
     const archive = await request.step('fetch the backup and check its hashes', () =>
       artifactOf(backup, 'schema.dump').spool(),
     );
-    const toc = await readToc(createReadStream(archive));
-    refuseWithoutSchema(toc, schema);
-    refuseLargeObjects(toc);
+    const whole = await readToc(createReadStream(archive));
+    refuseWithoutSchema(whole, schema);
+    const chosen = request.tables && chooseTables(whole, schema, request.tables);
+    const toc = chosen ? { ...whole, entries: chosen.entries } : whole;
+    const fingerprint = fingerprintOf(await readFingerprint(backup), chosen?.entries);
+    const largeObjects = await examineLargeObjects(session, request, needs, schema, live);
     const replaced = replace && live ? await countTables(session, live.oid) : 0;
     throwProblems([
-      ...(await needProblems(session, needs, schema, toc, request.owner)),
+      ...largeObjects.problems,
+      ...(await needProblems(session, needs, schema, withLargeObjects(toc, largeObjects), request.owner)),
       ...(live && !replace ? copiedExtensions(toc, ties!) : []),
-      ...(await lockProblems(session, toc.entries, replaced)),
+      ...(await lockProblems(
+        session,
+        toc.entries,
+        replaced + largeObjects.replaced + countOf(largeObjects.archives),
+      )),
     ]);
     const tool = await findPgRestore(setup, session.major, majorVersion(toc.header.dumpVersion) ?? 0, signal);
     const exists = async (name: string): Promise<boolean> => (await findSchema(session, name)) !== undefined;
@@ -97,7 +109,8 @@ export async function prepareLiveRestore(
       ? await freeCopyName(request, schema, exists)
       : fitIdentifier('pgsilo_aside_', crypto.randomUUID().replaceAll('-', ''));
     const prepared: PreparedLiveRestore = {
-      setup, request, context, session, applicationName, schema, target, live, aside, ties, archive, toc, tool, fingerprint,
+      setup, request, context, session, applicationName, schema, target, live, aside, ties, largeObjects, archive, toc, tool, fingerprint,
+      warnings: [...(chosen?.warnings ?? []), ...withoutObjects(request)],
     }; // prettier-ignore
     return {
       plan: await describePlan(prepared),
@@ -116,10 +129,11 @@ async function describePlan(prepared: PreparedLiveRestore): Promise<readonly str
   const where = `database ${showName(session.database)} on ${describeServer(session.settings)}`;
   const lines = [
     `In one transaction of ${where}, which nobody sees anything of before it is committed, and which the server undoes by itself when anything goes wrong:`,
-    `Restore schema ${showName(schema)} with ${tool.name} ${tool.version} and one session${target === schema ? '' : `, and name it ${showName(target)}`}`,
+    `Restore ${request.tables ? `${plural(request.tables.length, 'table')} of ` : ''}schema ${showName(schema)} with ${tool.name} ${tool.version} and one session${target === schema ? '' : `, and name it ${showName(target)}`}`,
     fingerprint
       ? `Compare it with the fingerprint of the backup: ${describeFingerprint(fingerprint)}`
       : 'Compare nothing: the backup has no fingerprint',
+    ...describeLargeObjects(prepared.largeObjects, request, aside),
     'Run ANALYZE on its tables',
   ];
   if (!request.replace || !live) return lines;
@@ -139,6 +153,11 @@ async function describePlan(prepared: PreparedLiveRestore): Promise<readonly str
           'CAREFUL: with --no-owner the restored schema belongs to the role that restores and has no grants: the application may not be let in',
         ]),
   ];
+}
+
+/** For whom roles have to be there. */
+function withLargeObjects(toc: Toc, { archives }: LiveLargeObjects): Toc {
+  return { ...toc, entries: [...toc.entries, ...archives.flatMap((each) => each.toc.entries)] };
 }
 
 function downgradeOf(version: string, major: number): ReturnType<typeof tieProblems> {

@@ -12,7 +12,7 @@ import {
 import type { PreparedLiveRestore } from './live-restore.ts';
 
 /** Kinds of entries that say how the others are read; the session is told otherwise. */
-const preamble = new Set(['ENCODING', 'STDSTRINGS', 'SEARCHPATH']);
+export const preamble: ReadonlySet<string> = new Set(['ENCODING', 'STDSTRINGS', 'SEARCHPATH']);
 
 /** Makes the schema itself, and moves extensions that live in it out of the one that stands aside: a database has each of them once. */
 export async function restoreSchema(prepared: PreparedLiveRestore): Promise<void> {
@@ -44,14 +44,17 @@ export async function restoreRows(prepared: PreparedLiveRestore): Promise<void> 
     toc.entries.filter(({ desc }) => desc === 'TABLE DATA').map((entry) => [entry.dumpId, entry]),
   );
   for await (const { dumpId, rows } of archiveRows(archive)) {
-    const entry = tables.get(dumpId)!;
-    await copyIn(
-      session,
-      copyStatement(entry, toc.encoding),
-      rows,
-      `rows of table ${showName(entry.tag)}`,
-      context.signal,
-    );
+    const entry = tables.get(dumpId);
+    // Of a table that was not chosen.
+    if (!entry) for await (const _ of rows) continue;
+    else
+      await copyIn(
+        session,
+        copyStatement(entry, toc.encoding),
+        rows,
+        `rows of table ${showName(entry.tag)}`,
+        context.signal,
+      );
   }
   for (const { desc, definition } of toc.entries)
     if (desc === 'SEQUENCE SET') await session.query(definition);
@@ -81,13 +84,23 @@ function movedExtensions({ toc, ties }: PreparedLiveRestore): ReadonlySet<number
   );
 }
 
-async function runEntries(prepared: PreparedLiveRestore, entries: readonly TocEntry[]): Promise<void> {
+/**
+ * Runs what pg_restore would run for these entries, none of them rows.
+ * @param other another archive than that of the schema, and what is to be changed in its SQL
+ */
+export async function runEntries(
+  prepared: PreparedLiveRestore,
+  entries: readonly TocEntry[],
+  other?: { readonly archive: string; readonly edit: (sql: Uint8Array) => Uint8Array },
+): Promise<void> {
   if (entries.length === 0) return;
-  const { setup, request, session, tool, archive, context } = prepared;
+  const { setup, request, session, tool, context } = prepared;
+  const archive = other?.archive ?? prepared.archive;
   const job = { setup, tool, archive, entries, owner: request.owner, tablespaces: true };
   const script = await archiveScript(job, context);
   await runBytes(session, script.settings, 'settings of the restore', context.signal);
-  await runBytes(session, script.statements, 'restore the definitions', context.signal);
+  const sql = other ? other.edit(script.statements) : script.statements;
+  await runBytes(session, sql, 'restore the definitions', context.signal);
   await session.query(
     `SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET search_path = pg_catalog`,
   );

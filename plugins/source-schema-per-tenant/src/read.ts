@@ -1,8 +1,8 @@
 import type { Job, ReadContext, SourceItem } from '@pgsilo/plugin';
 import {
-  Attempt, EntryOwners, findTool, lockTables, prepareFingerprints, readDatabaseSettings, requireUntouched, showName, splitArchive, takeSnapshot, type Session,
+  Attempt, beginArchive, EntryOwners, findTool, lockTables, prepareFingerprints, readDatabaseSettings, requireUntouched, showName, splitArchive, takeSnapshot, type Session,
 } from '@pgsilo/postgres'; // prettier-ignore
-import { dump } from './dump.ts';
+import { dump, type Extent } from './dump.ts';
 import { Groups } from './groups.ts';
 import { readDetails, type JobDetails } from './job-details.ts';
 import { LargeObjectGroups } from './large-object-groups.ts';
@@ -16,6 +16,7 @@ import { databaseOf, type SourceSetup } from './setup.ts';
 import type { Share, SharedSnapshot } from './shared-snapshot.ts';
 import { databaseUnitName, schemaOf } from './units.ts';
 import { UnitReader } from './unit-reader.ts';
+import { notInOnePass, readAsItComes } from './unread-archive.ts';
 
 /** What the jobs of a source share. */
 export interface Reading {
@@ -80,20 +81,40 @@ async function* readUnits(
 
   const leftOut = await leftOutOf(session, alone ?? []);
   if (details.kind === 'pass') sayLeftOut(alone, leftOut, context);
-  const archive = dump(
-    setup,
-    tool,
-    session,
-    attempt,
-    {
-      snapshot: snapshot.id,
-      schemas: alone,
-      extensions: (alone ?? []).flatMap((name) => leftOut(name).extensions),
-      excluded: alone ? [] : [...excluded],
-      withoutRows: alone || (details.kind === 'pass' && others.length > mostNamed) ? [] : others,
-    },
-    context,
-  );
+  const extent: Extent = {
+    snapshot: snapshot.id,
+    schemas: alone,
+    extensions: (alone ?? []).flatMap((name) => leftOut(name).extensions),
+    excluded: alone ? [] : [...excluded],
+    withoutRows: alone || (details.kind === 'pass' && others.length > mostNamed) ? [] : others,
+  };
+  const { body: archive, unread } = await beginArchive(dump(setup, tool, session, attempt, extent, context));
+  const count = kind === 'none' ? undefined : await prepareFingerprints(session, kind, context);
+  const reader = new UnitReader(count, {
+    ...snapshot.facts,
+    tool: `${tool.name} ${tool.version}`,
+    settings,
+    references,
+    leftOut: (schema) => leftOut(schema).objects,
+    largeObjects: typeof setup.options.largeObjects === 'string' ? undefined : 'owner',
+    units: new Map(job.units.map((unit) => [schemaOf(unit) ?? '', unit.name])),
+  });
+  if (unread !== undefined) {
+    await archive.return?.();
+    if (details.kind === 'pass') throw notInOnePass(unread, tool);
+    // All that is no tenant's is then one archive.
+    const own =
+      details.kind === 'rest' ? { ...extent, excluded: [...excluded, ...others], withoutRows: [] } : extent;
+    const whole = {
+      unit: job.units[0]!,
+      schemas: alone ?? ownSchemas(schemas.keys(), [...others, ...excluded]),
+      version: unread,
+      archive: dump(setup, tool, session, attempt, own, context),
+    };
+    yield* readAsItComes(setup, session, reader, whole, context);
+    await session.query('COMMIT');
+    return;
+  }
   const names = new Map([...schemas.values()].map(({ oid, name }) => [oid, name]));
   // Where tenants have archives of their own, made by pg_dumps of their own, those cannot hold what is in no schema.
   const owners = new EntryOwners(names, details.kind !== 'rest');
@@ -105,14 +126,6 @@ async function* readUnits(
       return typeof group === 'string' ? group : undefined;
     },
     scratch: () => context.scratch(),
-  });
-  const count = kind === 'none' ? undefined : await prepareFingerprints(session, kind, context);
-  const reader = new UnitReader(count, {
-    ...snapshot.facts,
-    tool: `${tool.name} ${tool.version}`,
-    settings,
-    references,
-    leftOut: (schema) => leftOut(schema).objects,
   });
   for await (const { group, body } of parts) {
     const place = byOwner?.placeOf(group) ?? groups.placeOf(group);

@@ -6,10 +6,13 @@ import {
   type RestoreRequest,
 } from '@pgsilo/plugin';
 import {
-  claimWorkingName, compareFingerprint, createDatabaseStatement, markWorking, openSession, quoteIdentifier, renameDatabases, runPgRestore, sweepLeftovers,
+  claimWorkingName, compareFingerprint, listed, createDatabaseStatement, markWorking, openSession, quoteIdentifier, renameDatabases, runPgRestore, showName, sweepLeftovers,
   templateHasRules, undo, type Fingerprint, type Session, type TargetNames, type TocEntry, type Tool,
 } from '@pgsilo/postgres'; // prettier-ignore
 import type { UnitNeeds } from './about.ts';
+import type { NeededUnit } from './needed-units.ts';
+import { restoreInSections } from './restore-sections.ts';
+import type { LargeObjectArchive } from './restored-large-objects.ts';
 import type { SourceSetup } from './setup.ts';
 import { staleNames } from './stale-names.ts';
 
@@ -27,10 +30,16 @@ export interface PreparedRestore {
   readonly needs: UnitNeeds;
   /** Path of the archive. */
   readonly archive: string;
+  /** In archives of their own. */
+  readonly largeObjects: readonly LargeObjectArchive[];
+  /** Schemas that come along, each before who needs it. */
+  readonly needed: readonly NeededUnit[];
   readonly tool: Tool;
   readonly fingerprint: Fingerprint | undefined;
-  /** Only these; undefined: everything. */
+  /** Only these; undefined: everything. With `needed` never undefined. */
   readonly entries: readonly TocEntry[] | undefined;
+  /** What a person should know. */
+  readonly warnings: readonly string[];
   /** No live database is replaced. */
   readonly swaps: false;
   readonly progress: { naming: boolean };
@@ -52,7 +61,7 @@ export async function runRestore(prepared: PreparedRestore): Promise<RestoreOutc
     );
     const { schema } = prepared;
     const toSchema = request.toSchema ?? schema;
-    const warnings =
+    const stale =
       toSchema === schema
         ? []
         : await request.step('rename the schema', () =>
@@ -68,10 +77,11 @@ export async function runRestore(prepared: PreparedRestore): Promise<RestoreOutc
     await request.step('give it its name', () =>
       renameDatabases(admin, [{ from: working, to: names.target }], context),
     );
+    const company = listed(prepared.needed.map((each) => showName(each.schema)));
     const next = [
-      `The schema is alone in its database. Remove that when it is no longer needed: DROP DATABASE ${quoteIdentifier(names.target)};`,
+      `The schema is alone in its database${company === '' ? '' : `, but for what it needs (${company})`}. Remove that when it is no longer needed: DROP DATABASE ${quoteIdentifier(names.target)};`,
     ];
-    return { target: names.target, compared, warnings, next };
+    return { target: names.target, compared, warnings: [...prepared.warnings, ...stale], next };
   } catch (error) {
     throw await undo(prepared, working, error);
   }
@@ -79,17 +89,20 @@ export async function runRestore(prepared: PreparedRestore): Promise<RestoreOutc
 
 /** Makes the working database, with the extensions that the schema needs. */
 export async function createWorking(prepared: PreparedRestore, working: string): Promise<void> {
-  const { admin, request, needs, schema, setup } = prepared;
+  const { admin, request, needs, schema, setup, needed } = prepared;
   const settings = { ...needs, name: setup.options.database ?? setup.settings.database };
   const templateRules = await templateHasRules(admin);
   await admin.query(createDatabaseStatement(settings, working, { major: admin.major, templateRules }));
   await admin.query(`REVOKE ALL ON DATABASE ${quoteIdentifier(working)} FROM PUBLIC`);
   await markWorking(admin, working, request);
   await inWorking(prepared, working, 'create extensions', async (session) => {
-    for (const extension of needs.needsExtensions) {
+    const coming = new Set([schema, ...needed.map((each) => each.schema)]);
+    for (const extension of [needs, ...needed.map((each) => each.needs)].flatMap(
+      (each) => each.needsExtensions,
+    )) {
       const place = quoteIdentifier(extension.schema);
-      // One in the tenant's own schema comes with the archive.
-      if (extension.schema === schema) continue;
+      // One that is in a schema which is restored comes with its archive.
+      if (coming.has(extension.schema)) continue;
       await session.query(`CREATE SCHEMA IF NOT EXISTS ${place}`);
       await session.query(
         `CREATE EXTENSION IF NOT EXISTS ${quoteIdentifier(extension.name)} SCHEMA ${place} CASCADE`,
@@ -105,11 +118,26 @@ export async function restoreInto(prepared: PreparedRestore, working: string): P
     setup, tool, server: admin.settings, serverMajor: admin.major, elsewhere: request.toServer !== undefined, database: working, applicationName, archive,
     entries: prepared.entries, owner: request.owner, tablespaces: true, jobs: request.jobs,
   }; // prettier-ignore
-  await runPgRestore(job, context);
+  const { needed } = prepared;
+  // Before the schema: a materialized view may read them.
+  for (const { archive: objects } of [
+    ...needed.flatMap((each) => each.largeObjects),
+    ...prepared.largeObjects,
+  ])
+    await runPgRestore({ ...job, archive: objects, entries: undefined }, context);
+  if (needed.length === 0) return await runPgRestore(job, context);
+  const parts = [
+    ...needed.map((each) => ({ archive: each.archive, entries: each.toc.entries })),
+    { archive, entries: prepared.entries! },
+  ];
+  await restoreInSections(parts, (part) => runPgRestore({ ...job, ...part }, context));
 }
 
 /** Compares it with the fingerprint, if there is one. Throws `restore.mismatch`. */
-export async function compare(prepared: PreparedRestore, session: Session): Promise<string> {
+export async function compare(
+  prepared: Pick<PreparedRestore, 'fingerprint' | 'context'>,
+  session: Session,
+): Promise<string> {
   if (!prepared.fingerprint) return 'nothing, because the backup has no fingerprint';
   const { compared, differences } = await compareFingerprint(session, prepared.fingerprint, prepared.context);
   if (differences.length === 0) return compared;
@@ -120,8 +148,9 @@ export async function compare(prepared: PreparedRestore, session: Session): Prom
   );
 }
 
-async function inWorking<T>(
-  { admin, applicationName, context }: PreparedRestore,
+/** A session in the working database, for one purpose. */
+export async function inWorking<T>(
+  { admin, applicationName, context }: Pick<PreparedRestore, 'admin' | 'applicationName' | 'context'>,
   database: string,
   purpose: string,
   work: (session: Session) => Promise<T>,

@@ -1,15 +1,27 @@
 import { createReadStream } from 'node:fs';
 import { PgsiloError, type Context, type Restoration, type RestoreRequest } from '@pgsilo/plugin';
 import {
-  artifactOf, databaseExists, describeFingerprint, describeServer, downgradeProblem, findPgRestore, listed, longestIdentifier, majorVersion, openAdmin,
-  readFingerprint, readToc, showName, targetNames, targetServer, throwProblems, type Session,
+  artifactOf, describeFingerprint, describeServer, downgradeProblem, findPgRestore, listed, majorVersion, openAdmin, plural,
+  readFingerprint, readToc, showName, targetNames, targetServer, throwProblems, type Fingerprint, type Session, type TableSelection, type TocEntry,
 } from '@pgsilo/postgres'; // prettier-ignore
-import { readNeeds, type Need, type UnitNeeds } from './about.ts';
+import { readNeeds, type UnitNeeds } from './about.ts';
+import {
+  chooseTables,
+  fingerprintOf,
+  schemasNamed,
+  withoutForeignKeysOut,
+  withoutObjects,
+} from './chosen-tables.ts';
 import { prepareLiveRestore, refuseSchemaName } from './live-restore.ts';
+import { prepareDatabaseRestore } from './database-restore.ts';
+import { refuseExisting, refuseLongDatabaseName } from './new-database.ts';
+import { describeNeeded, fetchNeeded, type NeededUnit } from './needed-units.ts';
+import { countOf, fetchLargeObjects } from './restored-large-objects.ts';
 import { runRestore } from './restore-run.ts';
 import { prepareRowsRestore } from './rows-restore.ts';
 import type { SourceSetup } from './setup.ts';
 import { schemaOf } from './units.ts';
+import { describeUnread, unreadVersion } from './unread-archive.ts';
 
 /** Prepares the restore of a tenant's schema: what can stand in its way is found here, before the first write. */
 export async function prepareRestore(
@@ -18,7 +30,11 @@ export async function prepareRestore(
   context: Context,
 ): Promise<Restoration> {
   const { backup } = request;
-  const schema = refuseUnbuilt(request);
+  const schema = schemaOf(backup.unit);
+  const unread = unreadVersion(backup);
+  if (unread !== undefined) refuseForUnread(request, schema, unread);
+  if (schema === undefined) return prepareDatabaseRestore(setup, request, context);
+  refuseContradictions(request);
   const needs = readNeeds(backup.facts.about);
   if (!needs) throw refused(`backup ${backup.id} does not say what its schema needs`, 'Upgrade pgsilo.');
   if (request.rows) return prepareRowsRestore(setup, request, context, schema, needs);
@@ -37,14 +53,9 @@ async function prepareNewDatabase(
   needs: UnitNeeds,
 ): Promise<Restoration> {
   const { backup } = request;
-  refuseDependent(schema, needs.needsSchemas);
   if (request.toSchema !== undefined) refuseSchemaName(request.toSchema);
   const names = targetNames(request, schema);
-  if (names.target === '' || Buffer.byteLength(names.target) > longestIdentifier)
-    throw new PgsiloError(
-      'usage.invalid',
-      `the database name ${showName(names.target)} is not of 1 to 63 bytes`,
-    );
+  refuseLongDatabaseName(names.target);
   const applicationName = `pgsilo restore ${crypto.randomUUID().slice(0, 8)}`;
   const admin = await openAdmin(
     targetServer(setup.settings, request),
@@ -53,26 +64,33 @@ async function prepareNewDatabase(
     context.signal,
   );
   try {
-    if (await databaseExists(admin, names.target))
-      throw new PgsiloError(
-        'restore.target-exists',
-        `database ${showName(names.target)} is on ${describeServer(admin.settings)} already`,
-        {
-          hint: 'Choose another name with --to, or drop it when it is an earlier restore that is no longer needed.',
-        },
-      );
+    await refuseExisting(admin, names.target);
     const downgrade = downgradeProblem(majorVersion(backup.facts.server.version), admin.major);
     throwProblems(downgrade ? [downgrade] : []);
     await refuseMissingExtensions(admin, needs);
-    const fingerprint = await readFingerprint(backup);
     const archive = await request.step('fetch the backup and check its hashes', () =>
       artifactOf(backup, 'schema.dump').spool(),
     );
-    const toc = await readToc(createReadStream(archive), () => false);
-    const dumpMajor = majorVersion(toc.header.dumpVersion) ?? 0;
+    // What is not understood is restored as a whole; nothing is asked of it.
+    const toc = unreadVersion(backup) === undefined ? await readToc(createReadStream(archive)) : undefined;
+    const chosen = request.tables && toc ? chooseTables(toc, schema, request.tables) : undefined;
+    const wanted = chosen ? schemasNamed(needs.needsSchemas, chosen.entries) : needs.needsSchemas;
+    const whole = await fetchNeeded(request, schema, { ...needs, needsSchemas: wanted });
+    const { needed, entries, warnings } = chosen
+      ? restOf(chosen, whole)
+      : { needed: whole, entries: toc?.entries, warnings: [] };
+    for (const each of needed) await refuseMissingExtensions(admin, each.needs);
+    const largeObjects = request.tables ? [] : await fetchLargeObjects(request);
+    const fingerprint = together([
+      fingerprintOf(await readFingerprint(backup), chosen && entries),
+      ...needed.map((each) => each.fingerprint),
+    ]);
+    const dumpMajor =
+      majorVersion(toc?.header.dumpVersion ?? backup.facts.tool.replace(/^pg_dump /, '')) ?? 0;
     const tool = await findPgRestore(setup, admin.major, dumpMajor, context.signal);
     const prepared = {
-      setup, request, context, admin, applicationName, names, schema, needs, archive, tool, fingerprint, entries: undefined, swaps: false as const,
+      setup, request, context, admin, applicationName, names, schema, needs, archive, largeObjects, needed, tool, fingerprint,
+      entries: chosen || needed.length > 0 ? entries : undefined, warnings: [...warnings, ...withoutObjects(request)], swaps: false as const,
       progress: { naming: false },
     }; // prettier-ignore
     return {
@@ -83,7 +101,11 @@ async function prepareNewDatabase(
               `Create the extensions that the schema needs: ${listed(needs.needsExtensions.map(({ name }) => showName(name)))}`,
             ]
           : []),
-        `Restore schema ${showName(schema)} into it with ${tool.name} ${tool.version}${request.toSchema === undefined ? '' : `, and name it ${showName(request.toSchema)}`}`,
+        ...describeNeeded(needed, request),
+        `Restore ${request.tables ? `${plural(request.tables.length, 'table')} of ` : ''}schema ${showName(schema)} into it with ${tool.name} ${tool.version}${request.toSchema === undefined ? '' : `, and name it ${showName(request.toSchema)}`}`,
+        ...(largeObjects.length > 0
+          ? [`Bring back ${plural(countOf(largeObjects), 'large object')}, under the numbers that they had`]
+          : []),
         fingerprint
           ? `Compare it with the fingerprint of the backup: ${describeFingerprint(fingerprint)}`
           : 'Compare nothing: the backup has no fingerprint',
@@ -99,14 +121,7 @@ async function prepareNewDatabase(
   }
 }
 
-/** The schema to restore. */
-function refuseUnbuilt(request: RestoreRequest): string {
-  const schema = schemaOf(request.backup.unit);
-  if (schema === undefined)
-    throw refused(
-      'pgsilo cannot restore the unit @database by itself yet',
-      'By hand: pgsilo show prints how to decode its archives. pg_restore --section=pre-data --section=data database.dump, then each rows-….dump, then --section=post-data database.dump.',
-    );
+function refuseContradictions(request: RestoreRequest): void {
   const { replace, to, into, toSchema } = request;
   if (replace && (to ?? into ?? toSchema) !== undefined)
     throw refused(
@@ -120,23 +135,59 @@ function refuseUnbuilt(request: RestoreRequest): string {
       '--drop-old drops the schema that --replace replaces',
       'Use it with --replace, or leave it out.',
     );
-  if (request.tables)
+  if (request.tables && replace)
     throw refused(
-      'pgsilo cannot restore single tables of a schema yet',
-      'Restore the whole schema beside the live one (--to-schema), and copy what you need; or only its rows into the live tables: --table NAME --data-only.',
+      "--replace with --table would put a schema of a few tables in the live one's place",
+      'Restore the tables beside it (--to-schema) or into a new database (--to); or only their rows into the live ones: --table NAME --data-only.',
     );
-  return schema;
 }
 
-function refuseDependent(schema: string, needs: readonly Need[]): void {
-  if (needs.length === 0) return;
-  const shown = needs.map(
-    ({ name, objects, example }) =>
-      `${showName(name)} (${objects === 1 ? '' : `${objects} objects, such as `}${example})`,
-  );
+/** All that takes a look into the archive. */
+function refuseForUnread(request: RestoreRequest, schema: string | undefined, version: string): void {
+  const { replace, into, to, toSchema, tables, rows, backup } = request;
+  const beside = toSchema !== undefined && to === undefined;
+  const others = (readNeeds(backup.facts.about)?.needsSchemas.length ?? 0) > 0;
+  if (schema !== undefined && !replace && into === undefined && !beside && !tables && !rows && !others)
+    return;
   throw refused(
-    `schema ${showName(schema)} cannot stand alone: it needs ${shown.length === 1 ? 'schema' : 'the schemas'} ${listed(shown)}`,
-    'Put it into a database that has them: --into NAME, or beside the live one under another name: --to-schema NAME.',
+    `backup ${backup.id} of ${showName(backup.unit.name)} can only be restored whole: ${describeUnread(version)}`,
+    schema === undefined || others
+      ? 'Look for a newer pgsilo; or by hand: `pgsilo show` prints how to decode it, and its own pg_restore restores it into a database that has what it needs.'
+      : 'Restore it into a new database (--to) and take from there what is missing, or look for a newer pgsilo.',
+  );
+}
+
+/** Single tables, and what comes along with them: neither may point at what is not there. */
+function restOf(
+  chosen: TableSelection,
+  whole: readonly NeededUnit[],
+): {
+  readonly needed: readonly NeededUnit[];
+  readonly entries: readonly TocEntry[];
+  readonly warnings: readonly string[];
+} {
+  const { parts, warnings } = withoutForeignKeysOut([chosen.entries, ...whole.map(({ toc }) => toc.entries)]);
+  return {
+    entries: parts[0]!,
+    needed: whole.map((each, index) => ({ ...each, toc: { ...each.toc, entries: parts[index + 1]! } })),
+    warnings: [...chosen.warnings, ...warnings],
+  };
+}
+
+/** Of several archives; undefined: none of them has one, so that nothing can be compared. */
+function together(all: readonly (Fingerprint | undefined)[]): Fingerprint | undefined {
+  const [first, ...others] = all.filter((each) => each !== undefined);
+  return others.reduce(
+    (whole, part): Fingerprint | undefined =>
+      whole && {
+        ...whole,
+        // Hashes are compared where both have them.
+        kind: whole.kind === part.kind ? whole.kind : 'counts',
+        tables: [...whole.tables, ...part.tables],
+        sequences: [...whole.sequences, ...part.sequences],
+        largeObjects: whole.largeObjects + part.largeObjects,
+      },
+    first,
   );
 }
 

@@ -3,7 +3,6 @@ import { createSetup, openScratchServer, takeLock, type Attempt } from '@pgsilo/
 import { checkSource } from './check.ts';
 import { compareSchema } from './compare.ts';
 import { inspectBackup } from './inspect.ts';
-import { refuseLargeObjects } from './large-objects.ts';
 import type { Options } from './options.ts';
 import { planUnits } from './plan.ts';
 import { readJob } from './read.ts';
@@ -20,12 +19,9 @@ export function createSchemaSource(options: Options, given: Setup): Source {
     plan: (history, context) => planUnits(setup, history, context),
     read: (job: Job, context: ReadContext): AsyncIterable<SourceItem> =>
       readJob({ setup, attempts, shared }, job, context),
-    restore: async (request: RestoreRequest, context: Context) => {
-      refuseLargeObjects(request);
-      return await prepareRestore(setup, request, context);
-    },
+    restore: (request: RestoreRequest, context: Context) => prepareRestore(setup, request, context),
     check: (context) => checkSource(setup, context),
-    inspect: (backup, context) => inspectBackup(backup, context),
+    inspect: (backup, context) => inspectBackup(setup, backup, context),
     compare: (target, backup, context) => compareSchema(setup, target, backup, context),
     scratch: (request, context) => openScratchServer(setup, request, context, proof),
     lock: (name, holder, context) => takeLock(setup.settings, name, holder, context),

@@ -2,7 +2,7 @@ import type { Body, PgsiloError, SourceItem, Unit, UnitFacts } from '@pgsilo/plu
 import {
   isData, observeArchive, type DatabaseSettings, type Fingerprint, type TakeFingerprint,
 } from '@pgsilo/postgres'; // prettier-ignore
-import { aboutOf } from './about.ts';
+import { aboutOf, type UnitNeeds } from './about.ts';
 import type { ArchivePlace } from './groups.ts';
 import type { CrossReference } from './references.ts';
 import { schemaOf } from './units.ts';
@@ -13,6 +13,9 @@ export interface PassFacts extends Pick<UnitFacts, 'snapshotAt' | 'server' | 'ls
   readonly references: readonly CrossReference[];
   /** What of a schema is not in its archive, in PostgreSQL's own words. */
   readonly leftOut: (schema: string) => readonly string[];
+  readonly largeObjects: UnitNeeds['largeObjects'];
+  /** Names of the job's units, by schema. */
+  readonly units: ReadonlyMap<string, string>;
 }
 
 /** An archive that went by, whose tables may still be being counted. */
@@ -66,6 +69,19 @@ export class UnitReader {
     for (const [unit, parts] of this.#several) yield* this.#end(unit, this.#count && merged(parts));
   }
 
+  /** The one archive of a unit, which is not understood and whose fingerprint was taken on the server. */
+  *asItCame(
+    unit: Unit,
+    { body, version }: { readonly body: Body; readonly version: string },
+    fingerprint: Fingerprint | undefined,
+  ): Generator<SourceItem> {
+    const own = schemaOf(unit) === undefined;
+    const name = own ? 'database.dump' : 'schema.dump';
+    yield { type: 'artifact', unit: unit.name, name, format: 'pg-custom', body };
+    if (own) yield jsonArtifact(unit, 'settings.json', this.#facts.settings);
+    yield* this.#end(unit, fingerprint, version);
+  }
+
   async *#endCounting(): AsyncGenerator<SourceItem> {
     if (!this.#counting) return;
     const { unit, fingerprint: counting } = this.#counting;
@@ -77,12 +93,21 @@ export class UnitReader {
     else if (fingerprint) several.push(fingerprint);
   }
 
-  *#end(unit: Unit, fingerprint: Fingerprint | undefined): Generator<SourceItem> {
-    const { settings, references: _, leftOut, ...facts } = this.#facts;
+  *#end(unit: Unit, fingerprint: Fingerprint | undefined, archiveVersion?: string): Generator<SourceItem> {
+    const { settings, references: _, leftOut, largeObjects, units, ...facts } = this.#facts;
     if (fingerprint) yield jsonArtifact(unit, 'fingerprint.json', fingerprint);
     const schema = schemaOf(unit);
     const references = schema === undefined ? [] : (this.#references.get(schema) ?? []);
-    const about = aboutOf(settings, fingerprint, references, schema === undefined ? [] : leftOut(schema));
+    const about =
+      schema === undefined
+        ? aboutOf(settings, fingerprint, { references, archiveVersion })
+        : aboutOf(settings, fingerprint, {
+            references,
+            units,
+            leftOut: leftOut(schema),
+            largeObjects,
+            archiveVersion,
+          });
     yield { type: 'facts', unit: unit.name, facts: { status: 'good', ...facts, about } };
   }
 }

@@ -61,7 +61,7 @@ export async function backupIn(
     })),
   );
   return {
-    unit: { name: schema, labels: {}, origin: { schema } },
+    unit: { name: schema, labels: {}, origin: schema.startsWith('@') ? {} : { schema } },
     id: '20261121T020000Z-7f3a9c',
     facts,
     folder,

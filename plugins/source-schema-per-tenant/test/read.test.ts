@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fingerprintSchema, quoteIdentifier, quoteLiteral, readArchive } from '@pgsilo/postgres';
-import { bodyOf } from '@pgsilo/testkit';
+import { fingerprintSchema, quoteIdentifier, quoteLiteral, readArchive, showName } from '@pgsilo/postgres';
+import { bodyOf, testContext } from '@pgsilo/testkit';
 import { sharedPostgres, type FreshDatabase, type SharedPostgres } from '@pgsilo/testkit/postgres';
 import {
   backUpAll,
@@ -13,6 +13,7 @@ import {
   unitNames,
   type ReadResult,
 } from './fixture.ts';
+import { checkSource } from '../src/check.ts';
 
 let server: SharedPostgres;
 const databases: FreshDatabase[] = [];
@@ -241,6 +242,31 @@ describe('each way to cross schemas', () => {
       expect({ name, needed }).toEqual({ name, needed: [expect.objectContaining({ name: 'central' })] });
     }
     expect(facts.get('central')!.about).toMatchObject({ needsSchemas: [] });
+    // Doctor names each, with one object in PostgreSQL's own words; from four schemas on it would count them.
+    const named: Record<string, string> = {
+      'a foreign key': 'constraint t_code_fkey on table "a foreign key".t',
+      'a view': 'rule _RETURN on view "a view".v',
+      'a type': 'table "a type".t',
+      'the type of an argument': 'function "the type of an argument".f(central.mood)',
+      'a function in a default': 'default value for column n of table "a function in a default".t',
+      "a sequence's next value": `default value for column n of table "a sequence's next value".t`,
+    };
+    for (const schemas of [Object.keys(named).slice(0, 3), Object.keys(named).slice(3)]) {
+      const context = testContext();
+      const said: string[] = [];
+      const chosen = setupOf(database.url, { schemas, shared: ['central'], uncovered: 'ignore' });
+      for await (const { name, status, message } of checkSource(chosen, context))
+        if (name === 'units' && status === 'warning') said.push(message);
+      await context.dispose();
+      expect(said.sort()).toEqual(
+        schemas
+          .map(
+            (schema) =>
+              `schema ${showName(schema)} cannot be restored without schema central: 1 object, such as ${named[schema]}`,
+          )
+          .sort(),
+      );
+    }
   });
 });
 

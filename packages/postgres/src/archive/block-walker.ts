@@ -32,6 +32,7 @@ export class BlockWalker {
   readonly #copied: (dumpId: number) => boolean;
   readonly #onBlock: ((dumpId: number, start: number) => void) | undefined;
   readonly #onPayload: ((chunk: Buffer, from: number, to: number) => void) | undefined;
+  readonly #onLargeObject: ((oid: number) => void) | undefined;
   readonly #intBytes: number;
   readonly #carry: Buffer;
   #carried = 0;
@@ -56,6 +57,7 @@ export class BlockWalker {
    * @param copied whether the entry's data is COPY text in the clear
    * @param onBlock told of each block as soon as it is known whose it is, with the place of its first byte, counted as in {@link DataCount}
    * @param onPayload sees the payload of the block that `onBlock` was told of last, a piece of a chunk at a time
+   * @param onLargeObject told of each large object, whose payload follows
    */
   constructor(
     intSize: number,
@@ -63,6 +65,7 @@ export class BlockWalker {
     copied: (dumpId: number) => boolean,
     onBlock?: (dumpId: number, start: number) => void,
     onPayload?: (chunk: Buffer, from: number, to: number) => void,
+    onLargeObject?: (oid: number) => void,
   ) {
     this.#intBytes = intSize + 1;
     this.#carry = Buffer.alloc(this.#intBytes);
@@ -70,6 +73,7 @@ export class BlockWalker {
     this.#copied = copied;
     this.#onBlock = onBlock;
     this.#onPayload = onPayload;
+    this.#onLargeObject = onLargeObject;
   }
 
   /** Where a block begins of which it is not known yet whose it is; undefined: there is none. */
@@ -144,6 +148,8 @@ export class BlockWalker {
       if (value === 0) this.#endBlock(at);
       else {
         this.largeObjects += 1;
+        // pg_dump writes an OID as a signed integer.
+        this.#onLargeObject?.(value >>> 0);
         this.#expecting = 'length';
       }
     } else this.#beginEntry(value);

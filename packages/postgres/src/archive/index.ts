@@ -1,6 +1,9 @@
+export { beginArchive, readsVersion, versionsRead, type BegunArchive } from './archive-version.ts';
+export { provedByTool, type ProofByTool } from './proved-by-tool.ts';
 export type { DataCount } from './block-walker.ts';
 export { isData, observeArchive, type ObservedArchive } from './observe-archive.ts';
 export { readArchive, readToc, type ArchiveContents, type ReadArchiveOptions } from './read-archive.ts';
+export { archiveLargeObjects, type LargeObjectPiece } from './archive-large-objects.ts';
 export { largeObjectsOf, sequenceValue, type SequenceValue } from './sequence-set.ts';
 export {
   majorVersion,

@@ -1,3 +1,4 @@
+import { readsVersion, versionsRead } from './archive-version.ts';
 import { ByteCursor, NeedBytes } from './byte-cursor.ts';
 import { invalidArchive } from './invalid.ts';
 import { textDecoder, type DecodeText } from './text-encoding.ts';
@@ -6,9 +7,6 @@ import type { ArchiveCompression, ArchiveHeader, Section, Toc, TocEntry } from '
 const sections: readonly Section[] = ['none', 'pre-data', 'data', 'post-data'];
 const algorithms: readonly ArchiveCompression[] = ['none', 'gzip', 'lz4', 'zstd'];
 const magic = 'PGDMP';
-/** Oldest and newest minor version of format 1 that is read: pg_dump 8.4 on wrote 1.11, supported servers' 1.14, 17 and 18's 1.16. */
-const oldestMinor = 12;
-const newestMinor = 16;
 
 export interface TocParserOptions {
   /** Which entries are kept in memory; all when absent. The others are still checked. */
@@ -109,11 +107,8 @@ export class TocParser {
     const major = cursor.byte();
     const minor = cursor.byte();
     cursor.skip(1);
-    if (major !== 1 || minor < oldestMinor || minor > newestMinor) {
-      throw invalidArchive(
-        `its format version is ${major}.${minor}; pgsilo reads 1.${oldestMinor} to 1.${newestMinor}`,
-      );
-    }
+    if (!readsVersion(major, minor))
+      throw invalidArchive(`its format version is ${major}.${minor}; pgsilo reads ${versionsRead}`);
     const intSize = cursor.byte();
     const offsetSize = cursor.byte();
     if (intSize < 4 || intSize > 8 || offsetSize < 4 || offsetSize > 8) {

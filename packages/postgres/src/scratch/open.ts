@@ -27,6 +27,8 @@ export interface ProofKind {
   readonly globalsOf: (backup: BackupView, context: Context) => Promise<readonly GlobalStatement[]>;
   /** The artifact that pg_dump wrote; undefined: there is none in its custom format. */
   readonly archiveOf: (backup: BackupView) => string | undefined;
+  /** Artifacts beside that one which name roles too. */
+  readonly othersOf?: (backup: BackupView) => readonly string[];
   /** What a database has besides, for the roles in it. */
   readonly settingsOf?: (backup: BackupView) => Promise<DatabaseSettings>;
   /** The schema that the unit is; undefined: it is a whole database. */
@@ -175,9 +177,13 @@ class Scratch implements ScratchServer {
     const archive = this.#kind.archiveOf(backup);
     if (archive === undefined) return new Set();
     const settings = await this.#kind.settingsOf?.(backup);
-    const file = await artifactOf(backup, archive).spool();
-    const toc = await readToc(createReadStream(file), ({ section }) => section !== 'data');
-    return rolesNeeded(toc.entries, settings);
+    const roles = new Set<string>();
+    for (const name of [archive, ...(this.#kind.othersOf?.(backup) ?? [])]) {
+      const file = await artifactOf(backup, name).spool();
+      const toc = await readToc(createReadStream(file), ({ hasData }) => !hasData);
+      for (const role of rolesNeeded(toc.entries, settings)) roles.add(role);
+    }
+    return roles;
   }
 
   async examine(

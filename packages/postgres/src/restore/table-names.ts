@@ -1,6 +1,14 @@
 import { PgsiloError } from '@pgsilo/plugin';
-import { plural, showName, splitTableName, type TocEntry, listed } from '@pgsilo/postgres';
-import type { TableName } from './table-patterns.ts';
+import type { TocEntry } from '../archive/index.ts';
+import { plural } from '../plural.ts';
+import { showName } from '../quoting.ts';
+import { splitTableName } from '../table-name.ts';
+import { listed } from './problems.ts';
+
+export interface TableName {
+  readonly schema: string;
+  readonly name: string;
+}
 
 /**
  * `public.orders`, each part in double quotes where it holds a dot or a quote: `"odd.schema"."ta""ble"`. Names are taken as they are, upper case included.

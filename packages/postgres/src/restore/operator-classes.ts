@@ -1,4 +1,5 @@
-import { type TocEntry, hasWords, isWord, nameOf, placesOf, statements, type Token } from '@pgsilo/postgres';
+import type { TocEntry } from '../archive/index.ts';
+import { hasWords, isWord, nameOf, placesOf, statements, type Token } from '../sql-tokens.ts';
 
 /**
  * Extensions whose operator classes a constraint may need. Of indexes pg_dump says so in their dependencies, of constraints it does not: `EXCLUDE USING gist (room WITH =)`

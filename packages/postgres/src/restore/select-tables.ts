@@ -1,4 +1,4 @@
-import type { TocEntry } from '@pgsilo/postgres';
+import type { TocEntry } from '../archive/index.ts';
 import { extensionsOfConstraint, schemaOfExtension } from './operator-classes.ts';
 import { findTables, isTable, showTable } from './table-names.ts';
 
