@@ -1,4 +1,4 @@
-import type { ProofKind } from '@pgsilo/postgres';
+import { readSettings, type ProofKind } from '@pgsilo/postgres';
 import { databaseUnitName, schemaOf } from './units.ts';
 
 /** How the units are proved: each schema in a database of its own. */
@@ -9,6 +9,7 @@ export const proof: ProofKind = {
       : undefined,
   takesServer: () => false,
   globalsOf: () => Promise.resolve([]),
-  archiveOf: ({ unit }) => (unit.name === databaseUnitName ? undefined : 'schema.dump'),
+  archiveOf: ({ unit }) => (unit.name === databaseUnitName ? 'database.dump' : 'schema.dump'),
+  settingsOf: async (backup) => (backup.unit.name === databaseUnitName ? readSettings(backup) : undefined),
   schemaOf: ({ unit }) => schemaOf(unit),
 };
