@@ -53,8 +53,8 @@ export function stagesOf(
 export interface Finishing {
   readonly joined: JoinedRecovery;
   readonly database: string;
-  /** Whether all units had their turn. */
-  readonly last: boolean;
+  /** Undefined: all units had their turn. Else only these are looked at. */
+  readonly only: ReadonlySet<string> | undefined;
 }
 
 /** A unit that lacked something, and what came of making it. */
@@ -66,15 +66,17 @@ export interface Finished extends FinishedUnit {
 /** Makes what units lack, one unit after another. What goes wrong with one is what it lacks. */
 export async function finishUnits(
   pipeline: Pipeline,
-  { joined, database, last }: Finishing,
+  finishing: Finishing,
   options: RestoreAllOptions,
 ): Promise<readonly Finished[]> {
+  const { joined, database, only } = finishing;
   const { signal, sink } = options;
   const unfinished = await withSession(pipeline, signal, (session) =>
     joined.unfinished(database, session.context()),
   );
   const finished: Finished[] = [];
   for (const { unit, backup } of unfinished) {
+    if (only && !only.has(unit)) continue;
     try {
       // Exactly the one that it was made of: a newer one may have come since.
       const entry = await findBackup(pipeline, unit, {
@@ -86,7 +88,7 @@ export async function finishUnits(
       finished.push({
         unit,
         backup,
-        ...(await finishOne(pipeline, entry, { joined, database, last }, options)),
+        ...(await finishOne(pipeline, entry, finishing, options)),
       });
     } catch (thrown) {
       throwIfAborted(signal);
@@ -99,13 +101,17 @@ export async function finishUnits(
 function finishOne(
   pipeline: Pipeline,
   entry: FoundBackup,
-  { joined, database, last }: Finishing,
+  { joined, database, only }: Finishing,
   { toServer, owner, jobs, signal }: RestoreAllOptions,
 ): Promise<FinishedUnit> {
   return withSession(pipeline, signal, (session) => {
     const [sink] = sinksNamed(pipeline, entry.sinks[0]) as [PipelineSink];
     const { view } = openBackup(session, sink, entry.manifest, entry.sinks.slice(1));
-    return joined.finish(requestFor(view, { toServer, to: database, owner, jobs }), last, session.context());
+    return joined.finish(
+      requestFor(view, { toServer, to: database, owner, jobs }),
+      only === undefined,
+      session.context(),
+    );
   });
 }
 

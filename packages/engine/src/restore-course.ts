@@ -47,7 +47,8 @@ export class RestoreCourse {
     const { joined, first } = this.#recovery;
     const database = first.find(({ to }) => to !== undefined)?.to;
     if (!joined || database === undefined) return;
-    for (const done of await finishUnits(this.#pipeline, { joined, database, last }, this.#options)) {
+    const only = last ? undefined : new Set(first.map(({ unit }) => unit));
+    for (const done of await finishUnits(this.#pipeline, { joined, database, only }, this.#options)) {
       const { unit, backup, lacks, warnings } = done;
       for (const what of lacks) this.#pipeline.log[last ? 'warn' : 'debug']('cannot be made', { unit, what });
       if (!last) continue;
