@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -279,23 +279,5 @@ sinks: [{ use: local, path: ./store/whole }]
     const ended = await pgsilo(['restore', file, ...parameters, '--json'], at);
     expect(ended).toMatchObject({ exit: 2 });
     expect(ended.json()['error']).toMatchObject({ code: 'usage.invalid', message });
-  });
-
-  it('is refused for schemas of one database, with what to do instead', async () => {
-    writeFileSync(
-      join(lost.folder, 'schemas.yaml'),
-      `pipeline: schemas
-source: { use: schema-per-tenant, connection: "\${env:VIGIA_URL}", match: "*" }
-sinks: [{ use: local, path: ./store/schemas }]
-`,
-    );
-    file = 'schemas.yaml';
-    const ended = await restoreAll();
-    expect(ended).toMatchObject({ exit: 2 });
-    expect(ended.json()['error']).toMatchObject({
-      code: 'restore.refused',
-      hint: expect.stringContaining('one by one'),
-    });
-    expect(existsSync(join(lost.folder, 'store/schemas'))).toBe(false);
   });
 });

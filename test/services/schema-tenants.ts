@@ -15,6 +15,7 @@ export function writeSchemaPipeline(
   server: TestServer,
   more = '',
   tenants = 'registry: { query: "SELECT schema, plan FROM central.tenants" }',
+  besides = '',
 ): string {
   writeFileSync(
     join(server.folder, 'schemas.yaml'),
@@ -32,6 +33,7 @@ transforms:
   - use: zstd
 sinks:
   - { use: local, path: store }
+${besides}
 `,
   );
   return 'schemas.yaml';

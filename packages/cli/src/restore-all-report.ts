@@ -1,4 +1,4 @@
-import type { RestoreAllOptions, RestoreAllReport, RestoredUnit } from '@pgsilo/engine';
+import type { RestoreAllOptions, RestoreAllPlan, RestoreAllReport, RestoredUnit } from '@pgsilo/engine';
 import { redact } from '@pgsilo/plugin';
 import { errorCell, errorDocument, failedHookDocument } from './error-text.ts';
 import type { Invocation } from './invocation.ts';
@@ -11,7 +11,7 @@ import type { Cell } from './terminal/table.ts';
 /** What will be done, for people. */
 export function restoreAllPlan(
   pipeline: string,
-  { first, atOnce }: { readonly first: readonly string[]; readonly atOnce: number },
+  { first, joined, atOnce, warnings }: RestoreAllPlan,
   { before }: Pick<RestoreAllOptions, 'before'>,
   { style }: Invocation,
 ): string {
@@ -20,17 +20,26 @@ export function restoreAllPlan(
     : 'the newest backup';
   const lines = [
     `Restore ${which} of each unit into the server of --to-server; nothing that is there is replaced or changed`,
-    ...(first.length > 0 ? [`One after another: ${first.map(printable).join(', ')}`] : []),
+    ...(first.length > 0
+      ? [`${joined ? 'First' : 'One after another'}: ${first.map(printable).join(', ')}`]
+      : []),
     `Then all other units that belong to the pipeline by what was restored, ${atOnce} at once`,
+    ...(joined
+      ? [
+          'Then what of one unit needs another, and at the very end the settings of the database: before that only the role that restores can connect',
+        ]
+      : []),
     'Leave what is there already and equal to its backup',
   ];
-  return `${style.bold(printable(pipeline))}\n${lines.map((line) => `  - ${line}\n`).join('')}\n`;
+  const careful = warnings.map((text) => `  ${style.yellow('warning')}  ${printableText(redact(text))}\n`);
+  return `${style.bold(printable(pipeline))}\n${lines.map((line) => `  - ${line}\n`).join('')}${careful.join('')}\n`;
 }
 
 /** A restore of everything for `--json`. */
-export function restoreAllDocument(report: RestoreAllReport): object {
+export function restoreAllDocument(report: RestoreAllReport, planWarnings: readonly string[]): object {
   return {
     ...report,
+    warnings: planWarnings.map(redact),
     units: report.units.map(({ error, warnings, ...unit }) => ({
       ...unit,
       warnings: warnings.map(redact),

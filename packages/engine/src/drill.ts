@@ -1,6 +1,7 @@
 import { PgsiloError } from '@pgsilo/plugin';
 import type { ScratchServer } from '@pgsilo/plugin';
 import { sinksNamed } from './catalog.ts';
+import { restoreTogether } from './drill-joined.ts';
 import { findDrillUnits } from './drill-units.ts';
 import type { DrillUnit, DrillUnits } from './drill-units.ts';
 import type { Objectives, Pipeline } from './pipeline.ts';
@@ -61,7 +62,7 @@ export interface DrillReport {
 const mostJobs = 4;
 
 /** One unit on its way through a drill. */
-interface Restoring {
+export interface Restoring {
   readonly unit: DrillUnit;
   readonly subject: Subject;
   readonly session: EngineSession;
@@ -88,7 +89,11 @@ export async function drill(pipeline: Pipeline, options: DrillOptions): Promise<
     const servers = new ProofServers(session);
     try {
       const server = await servers.shared(all[0]!.subject.view);
-      const recoverySeconds = await restoreAll(session, servers, all, found, options);
+      const { source } = pipeline.source;
+      const joined = source.recovery?.(server.connection, session.context()).joined;
+      const recoverySeconds = joined
+        ? await restoreTogether(session, server, joined, all, found, options)
+        : await restoreAll(session, servers, all, found, options);
       await eachLimited(all, pipeline.limits.jobs, (one) => examine(servers, one, options));
       return report(pipeline, { found, all, server, startedAt, recoverySeconds });
     } finally {
@@ -123,7 +128,7 @@ async function restoreAll(
       observe?.({ type: 'checking', unit: manifest.unit.name, backup: manifest.backup, sink: sink.name });
       try {
         const globals = await globalsBeside(one.session, places, one.subject);
-        one.copy = await restoreCopy(one.session, await servers.shared(view), one.subject, globals, jobs);
+        one.copy = await restoreCopy(one.session, await servers.shared(view), one.subject, globals, { jobs });
       } catch (thrown) {
         one.proof = failedProof(one.session, thrown);
       }

@@ -1,10 +1,12 @@
-import { PgsiloError } from '@pgsilo/plugin';
+import { PgsiloError, throwIfAborted, toPgsiloError } from '@pgsilo/plugin';
 import { listPlaces, readEntry, sinksNamed } from './catalog.ts';
 import type { CatalogEntry, Place, UnseenSink } from './catalog.ts';
 import { encodeUnit, manifestKey } from './keys.ts';
 import type { Manifest } from './manifest.ts';
 import { readNotes } from './note-store.ts';
+import type { Notes } from './note-store.ts';
 import type { Pipeline, PipelineSink } from './pipeline.ts';
+import { eachLimited } from './pool.ts';
 import { isSafetyBackup } from './safety-label.ts';
 import { withSession } from './session.ts';
 import type { EngineSession } from './session.ts';
@@ -44,24 +46,71 @@ export async function findBackup(
     const passOver = options.passOver === true && options.backup !== undefined;
     const places = await listPlaces(session, wanted, unit, passOver ? unseen : undefined);
     const sinks = wanted.filter((sink) => !unseen.some((one) => one.sink === sink.name));
-    const candidates =
-      options.backup === undefined ? places : places.filter(({ backup }) => backup === options.backup);
     const notes = await readNotes(session, sinks, unit);
-    const passedOver: string[] = [];
-    for (const place of candidates) {
-      const entry = await readEntry(session, place, sinks, notes);
-      const { manifest } = entry;
-      if (!manifest) throw unreadable(pipeline.name, unit, entry);
-      if (options.backup === undefined && manifest.status !== 'good') continue;
-      if (options.before && new Date(manifest.snapshotAt) > options.before) continue;
-      if (options.backup === undefined && isSafetyBackup(manifest)) passedOver.push(place.backup);
-      else return { ...entry, manifest, passedOver };
-    }
-    // It may be there.
-    if (unseen[0]) throw unseen[0].error;
-    if (passedOver[0] !== undefined) throw onlySafety(unit, passedOver[0], options);
-    throw await notFound(session, sinks, unit, options, places);
+    const all = (): Promise<readonly Place[]> => listPlaces(session, sinks);
+    return choose({ session, sinks, unseen, places, notes, all }, unit, options);
   });
+}
+
+/** The same for each of many units, from one listing of the sinks: the backup, or why there is none. */
+export async function findBackups(
+  pipeline: Pipeline,
+  units: readonly string[],
+  options: Omit<FindOptions, 'backup' | 'passOver'>,
+): Promise<ReadonlyMap<string, FoundBackup | PgsiloError>> {
+  return withSession(pipeline, options.signal, async (session) => {
+    const sinks = sinksNamed(pipeline, options.sink);
+    const listed = await listPlaces(session, sinks);
+    const byUnit = Map.groupBy(listed, ({ unitKey }) => unitKey);
+    const notes = await readNotes(session, sinks);
+    const all = (): Promise<readonly Place[]> => Promise.resolve(listed);
+    const found = new Map<string, FoundBackup | PgsiloError>();
+    await eachLimited(units, manifestsAtOnce, async (unit) => {
+      const places = byUnit.get(encodeUnit(unit)) ?? [];
+      try {
+        found.set(unit, await choose({ session, sinks, unseen: [], places, notes, all }, unit, options));
+      } catch (error) {
+        throwIfAborted(options.signal);
+        found.set(unit, toPgsiloError(error));
+      }
+    });
+    return found;
+  });
+}
+
+const manifestsAtOnce = 16;
+
+/** What is known of a unit's backups. */
+interface Listing {
+  readonly session: EngineSession;
+  /** Those that were looked at. */
+  readonly sinks: readonly PipelineSink[];
+  readonly unseen: readonly UnseenSink[];
+  /** The unit's, newest first. */
+  readonly places: readonly Place[];
+  readonly notes: Notes;
+  /** Those of all units, for a hint. */
+  readonly all: () => Promise<readonly Place[]>;
+}
+
+async function choose(listing: Listing, unit: string, options: FindOptions): Promise<FoundBackup> {
+  const { session, sinks, unseen, places, notes } = listing;
+  const candidates =
+    options.backup === undefined ? places : places.filter(({ backup }) => backup === options.backup);
+  const passedOver: string[] = [];
+  for (const place of candidates) {
+    const entry = await readEntry(session, place, sinks, notes);
+    const { manifest } = entry;
+    if (!manifest) throw unreadable(session.pipeline.name, unit, entry);
+    if (options.backup === undefined && manifest.status !== 'good') continue;
+    if (options.before && new Date(manifest.snapshotAt) > options.before) continue;
+    if (options.backup === undefined && isSafetyBackup(manifest)) passedOver.push(place.backup);
+    else return { ...entry, manifest, passedOver };
+  }
+  // It may be there.
+  if (unseen[0]) throw unseen[0].error;
+  if (passedOver[0] !== undefined) throw onlySafety(unit, passedOver[0], options);
+  throw notFound(unit, options, places, places.length > 0 ? [] : await listing.all());
 }
 
 function unreadable(pipeline: string, unit: string, entry: CatalogEntry): PgsiloError {
@@ -86,13 +135,12 @@ function onlySafety(unit: string, newest: string, { before }: FindOptions): Pgsi
   );
 }
 
-async function notFound(
-  session: EngineSession,
-  sinks: readonly PipelineSink[],
+function notFound(
   unit: string,
   options: FindOptions,
   places: readonly Place[],
-): Promise<PgsiloError> {
+  all: readonly Place[],
+): PgsiloError {
   const name = JSON.stringify(unit);
   if (places.length > 0) {
     const [newest, oldest] = [places[0]!.backup, places.at(-1)!.backup];
@@ -106,7 +154,6 @@ async function notFound(
       },
     );
   }
-  const all = await listPlaces(session, sinks);
   const units = new Set(all.map(({ unitKey }) => unitKey));
   const wanted = encodeUnit(unit);
   const near = [...units].filter((key) => key.includes(wanted) || wanted.includes(key)).slice(0, 5);

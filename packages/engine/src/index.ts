@@ -25,7 +25,7 @@ export type { PrunedBackup, PrunedSink, PruneReport } from './prune-report.ts';
 export { prepareRestore } from './restore.ts';
 export type { PreparedRestore, RestoreEvent, RestoreOptions, RestoreReport } from './restore.ts';
 export { exitOfAll, planRestoreAll, restoreAll } from './restore-all.ts';
-export type { RestoreAllEvent, RestoreAllOptions, RestoreAllReport } from './restore-all.ts';
+export type { RestoreAllEvent, RestoreAllOptions, RestoreAllPlan, RestoreAllReport } from './restore-all.ts';
 export type { RestoredUnit } from './restore-one.ts';
 export { backup, exitOf } from './run.ts';
 export type { BackupOptions } from './run.ts';

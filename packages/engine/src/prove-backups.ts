@@ -164,7 +164,7 @@ async function prove(
   try {
     const globals = await globalsBeside(session, places, subject);
     const jobs = Math.min(mostJobs, session.pipeline.limits.jobs);
-    const copy = await restoreCopy(session, server, subject, globals, jobs);
+    const copy = await restoreCopy(session, server, subject, globals, { jobs });
     return await examineCopy(session, server, subject, copy);
   } catch (thrown) {
     return failedProof(session, thrown);

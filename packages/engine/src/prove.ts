@@ -1,10 +1,18 @@
 import { PgsiloError, throwIfAborted, toPgsiloError } from '@pgsilo/plugin';
-import type { BackupView, CheckOutcome, ErrorCode, RestoreRequest, ScratchServer } from '@pgsilo/plugin';
+import type {
+  BackupView,
+  CheckOutcome,
+  ErrorCode,
+  RestoreRequest,
+  ScratchServer,
+  Source,
+} from '@pgsilo/plugin';
 import { openBackup } from './backup-view.ts';
 import { readManifestIn } from './catalog.ts';
 import type { Place } from './catalog.ts';
 import { companionOf } from './companion.ts';
 import { encodeUnit, runOf } from './keys.ts';
+import { requestFor } from './joined-units.ts';
 import type { Manifest } from './manifest.ts';
 import { addNote } from './note-store.ts';
 import type { Check, PipelineSink } from './pipeline.ts';
@@ -81,36 +89,36 @@ export async function globalsBeside(
   }
 }
 
+export interface CopyOptions {
+  /** Workers of the restore. */
+  readonly jobs: number;
+  /** The database that the unit is put into with others; undefined: one of its own. */
+  readonly into?: { readonly database: string; readonly restore: Source['restore'] };
+}
+
 /** Restores a copy, timed from the first byte that is fetched. */
 export async function restoreCopy(
   session: EngineSession,
   server: ScratchServer,
   { view, manifest, sink }: Subject,
   globals: BackupView | undefined,
-  jobs: number,
+  { jobs, into }: CopyOptions,
 ): Promise<RestoredCopy> {
   const { clock, source } = session.pipeline;
   const context = session.context(1 / session.pipeline.limits.jobs);
   const began = clock.now().getTime();
   await server.prepare(view, globals, context);
-  const to = server.copyName(view);
+  const to = into?.database ?? server.copyName(view);
+  const place = { toServer: server.connection, ...(to === undefined ? {} : { to }) };
   const request: RestoreRequest = {
-    backup: view,
-    toServer: server.connection,
-    ...(to === undefined ? {} : { to }),
-    replace: false,
-    dropOld: false,
-    jobs,
-    owner: true,
+    ...requestFor(view, { ...place, jobs, owner: true }),
     companion: async (unit) => {
       const found = await companionOf(session, sink, manifest, unit);
       if (found) await server.prepare(found, globals, context);
       return found;
     },
-    step: (_name, work) => work(),
-    swap: (_live, work) => work(),
   };
-  const restoration = await source.source.restore(request, context);
+  const restoration = await (into?.restore(request, context) ?? source.source.restore(request, context));
   try {
     const { target, compared } = await restoration.run();
     return { target, compared, seconds: (clock.now().getTime() - began) / 1000 };

@@ -1,12 +1,13 @@
 import { PgsiloError, throwIfAborted, toPgsiloError } from '@pgsilo/plugin';
-import type { Recovery, RecoveryUnit } from '@pgsilo/plugin';
+import type { Recovery } from '@pgsilo/plugin';
 import { listBackups } from './catalog.ts';
 import { newestRunAnywhere } from './history.ts';
 import { withHooks } from './hooks.ts';
 import type { FailedHook } from './hooks.ts';
 import type { Pipeline } from './pipeline.ts';
-import { eachLimited } from './pool.ts';
-import { restoreOne } from './restore-one.ts';
+import { findBackups } from './find-backup.ts';
+import { withViews } from './joined-units.ts';
+import { RestoreCourse, whichOf } from './restore-course.ts';
 import type { RestoredUnit } from './restore-one.ts';
 import type { Failure } from './run-records.ts';
 import { withSession } from './session.ts';
@@ -76,12 +77,35 @@ export async function restoreAll(pipeline: Pipeline, options: RestoreAllOptions)
 export async function planRestoreAll(
   pipeline: Pipeline,
   options: RestoreAllOptions,
-): Promise<{ readonly first: readonly string[]; readonly atOnce: number }> {
-  const { first } = await openRecovery(pipeline, options);
+): Promise<RestoreAllPlan> {
+  const { first, joined } = await openRecovery(pipeline, options);
   const { sink, signal } = options;
   // A sink that cannot be looked at would fail every unit, one after another.
   for await (const _ of listBackups(pipeline, { ...(sink === undefined ? {} : { sink }), signal })) break;
-  return { first: first.map(({ unit }) => unit), atOnce: pipeline.limits.jobs };
+  const plan = {
+    first: first.map(({ unit }) => unit),
+    joined: joined !== undefined,
+    atOnce: pipeline.limits.jobs,
+  };
+  if (!joined) return { ...plan, warnings: [] };
+  const found = await findBackups(pipeline, await knownUnits(pipeline, options), whichOf(options));
+  const warnings = await withViews(pipeline, found.values(), signal, (views, context) =>
+    joined.foresee(
+      views.map(({ view }) => view),
+      context,
+    ),
+  );
+  return { ...plan, warnings: options.owner ? warnings : [] };
+}
+
+export interface RestoreAllPlan {
+  /** Units that come first. */
+  readonly first: readonly string[];
+  /** Whether all units make up one database. */
+  readonly joined: boolean;
+  readonly atOnce: number;
+  /** What a person should know before it begins. */
+  readonly warnings: readonly string[];
 }
 
 async function openRecovery(pipeline: Pipeline, { toServer, signal }: RestoreAllOptions): Promise<Recovery> {
@@ -99,29 +123,27 @@ async function openRecovery(pipeline: Pipeline, { toServer, signal }: RestoreAll
 
 async function recover(pipeline: Pipeline, recovery: Recovery, options: RestoreAllOptions): Promise<Outcome> {
   const { signal, observe } = options;
-  const units: RestoredUnit[] = [];
   // The hooks stand around all of it, once.
   const { hooks: _, ...plain } = pipeline;
-  const one = async (unit: RecoveryUnit, atOnce: number): Promise<void> => {
-    if (signal.aborted)
-      return void units.push({ unit: unit.unit, status: 'not-begun', seconds: 0, warnings: [] });
-    observe?.({ type: 'unit-started', unit: unit.unit });
-    const limits = { ...pipeline.limits, memory: pipeline.limits.memory / atOnce };
-    const done = await restoreOne({ ...plain, limits }, unit, options);
-    units.push(done);
-    observe?.({ type: 'unit-done', unit: done });
-  };
+  const course = new RestoreCourse(plain, recovery, options);
   try {
-    for (const unit of recovery.first) await one(unit, 1);
+    await course.restore(recovery.first, 'first');
     throwIfAborted(signal);
-    const others = await recovery.others(() => knownUnits(pipeline, options));
-    const atOnce = Math.max(1, Math.min(pipeline.limits.jobs, others.length));
-    observe?.({ type: 'others', units: others.length, atOnce });
-    await eachLimited(others, atOnce, (unit) => one(unit, atOnce));
+    // The registry may be read through a view of several units.
+    await course.finish(false);
+    const others = await recovery
+      .others(() => knownUnits(pipeline, options))
+      .catch((thrown: unknown) => {
+        throw aboutRegistry(toPgsiloError(thrown), course.units);
+      });
+    observe?.({ type: 'others', units: others.length, atOnce: course.atOnce(others.length) });
+    await course.restore(others, 'others');
     throwIfAborted(signal);
-    return { units };
+    await course.finish(true);
+    throwIfAborted(signal);
+    return { units: course.units };
   } catch (thrown) {
-    return { units, error: aboutRegistry(toPgsiloError(thrown), units).toJSON() };
+    return { units: course.units, error: toPgsiloError(thrown).toJSON() };
   }
 }
 

@@ -1,11 +1,11 @@
 import { isPgsiloError, PgsiloError, toPgsiloError } from '@pgsilo/plugin';
-import type { Comparison, RecoveryUnit } from '@pgsilo/plugin';
+import type { Comparison, RecoveryUnit, Source } from '@pgsilo/plugin';
 import { openBackup } from './backup-view.ts';
 import { sinksNamed } from './catalog.ts';
-import { findBackup } from './find-backup.ts';
 import type { FoundBackup } from './find-backup.ts';
 import type { Pipeline } from './pipeline.ts';
 import { prepareRestore } from './restore.ts';
+import type { KnownRestore } from './restore.ts';
 import type { RestoreAllOptions } from './restore-all.ts';
 import type { Failure } from './run-records.ts';
 import { withSession } from './session.ts';
@@ -28,39 +28,36 @@ export interface RestoredUnit {
   readonly error?: Failure;
 }
 
-/** Restores a unit beside whatever is there, or proves that it is there already. Never throws: what went wrong stands in the result. */
+/**
+ * Restores a unit beside whatever is there, or proves that it is there already. Never throws: what went wrong stands in the result.
+ * @param found its backup, or why there is none
+ * @param restore default: the source's own
+ */
 export async function restoreOne(
   pipeline: Pipeline,
   unit: RecoveryUnit,
+  found: FoundBackup | PgsiloError,
   options: RestoreAllOptions,
+  restore?: Source['restore'],
 ): Promise<RestoredUnit> {
   const began = pipeline.clock.now().getTime();
-  const found: { entry?: FoundBackup } = {};
-  const line = (more: Pick<RestoredUnit, 'status'> & Partial<RestoredUnit>): RestoredUnit => {
-    const { entry } = found;
-    const about = entry
-      ? { backup: entry.backup, snapshotAt: entry.manifest.snapshotAt, sink: entry.sinks[0]! }
-      : {};
-    return {
-      unit: unit.unit,
-      ...about,
-      seconds: (pipeline.clock.now().getTime() - began) / 1000,
-      warnings: [],
-      ...more,
-    };
-  };
+  const about = isPgsiloError(found)
+    ? {}
+    : { backup: found.backup, snapshotAt: found.manifest.snapshotAt, sink: found.sinks[0]! };
+  const line = (more: Pick<RestoredUnit, 'status'> & Partial<RestoredUnit>): RestoredUnit => ({
+    unit: unit.unit,
+    ...about,
+    seconds: (pipeline.clock.now().getTime() - began) / 1000,
+    warnings: [],
+    ...more,
+  });
+  if (isPgsiloError(found))
+    return line({ status: found.code === 'catalog.not-found' ? 'missing' : 'failed', error: found.toJSON() });
   try {
-    const { before, sink, signal } = options;
-    found.entry = await findBackup(pipeline, unit.unit, {
-      ...(before === undefined ? {} : { before }),
-      ...(sink === undefined ? {} : { sink }),
-      signal,
-    });
-    return line(await restoreFrom(pipeline, unit, found.entry, options));
+    const known: KnownRestore = { entry: found, ...(restore ? { restore } : {}) };
+    return line(await restoreFrom(pipeline, unit, known, options));
   } catch (thrown) {
-    const error = toPgsiloError(thrown);
-    const missing = error.code === 'catalog.not-found';
-    return line({ status: missing ? 'missing' : 'failed', error: error.toJSON() });
+    return line({ status: 'failed', error: toPgsiloError(thrown).toJSON() });
   }
 }
 
@@ -69,29 +66,31 @@ type Restored = Pick<RestoredUnit, 'status' | 'target' | 'compared' | 'warnings'
 async function restoreFrom(
   pipeline: Pipeline,
   { unit, to }: RecoveryUnit,
-  entry: FoundBackup,
+  known: KnownRestore,
   options: RestoreAllOptions,
 ): Promise<Restored> {
   const { sink, toServer, jobs, owner, signal } = options;
   let prepared;
   try {
-    prepared = await prepareRestore(pipeline, {
-      unit,
-      // The one that was found: a newer one may come while all of this goes on.
-      backup: entry.backup,
-      ...(sink === undefined ? {} : { sink }),
-      ...(to === undefined ? {} : { to }),
-      toServer,
-      replace: false,
-      dropOld: false,
-      safetyBackup: false,
-      jobs,
-      owner,
-      signal,
-    });
+    prepared = await prepareRestore(
+      pipeline,
+      {
+        unit,
+        ...(sink === undefined ? {} : { sink }),
+        ...(to === undefined ? {} : { to }),
+        toServer,
+        replace: false,
+        dropOld: false,
+        safetyBackup: false,
+        jobs,
+        owner,
+        signal,
+      },
+      known,
+    );
   } catch (error) {
     if (!isPgsiloError(error) || error.code !== 'restore.target-exists' || to === undefined) throw error;
-    return provePresent(pipeline, entry, to, error, options);
+    return provePresent(pipeline, known.entry, to, error, options);
   }
   try {
     const { target, compared, warnings } = await prepared.run();

@@ -6,6 +6,7 @@ import type {
   RowConflict,
   RowSelection,
   RowsRestored,
+  Source,
 } from '@pgsilo/plugin';
 import { openBackup } from './backup-view.ts';
 import { sinksNamed } from './catalog.ts';
@@ -89,11 +90,25 @@ export interface RestoreReport {
   readonly next: readonly string[];
 }
 
-/** Finds the backup, fetches and proves what is needed to judge, and asks the source whether and how it can be restored. Nothing but scratch is written. */
-export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions): Promise<PreparedRestore> {
+/** What a restore of everything knows that a restore of one unit has to find out. */
+export interface KnownRestore {
+  readonly entry: FoundBackup;
+  /** Default: the source's own. */
+  readonly restore?: Source['restore'];
+}
+
+/**
+ * Finds the backup, fetches and proves what is needed to judge, and asks the source whether and how it can be restored. Nothing but scratch is written.
+ * @param known the backup, where it was found before
+ */
+export async function prepareRestore(
+  pipeline: Pipeline,
+  options: RestoreOptions,
+  known?: KnownRestore,
+): Promise<PreparedRestore> {
   refuseParts(pipeline, options);
   // Chosen before anything else: the safety backup will be newer.
-  const entry = await chooseBackup(pipeline, options);
+  const entry = known?.entry ?? (await chooseBackup(pipeline, options));
   const sink = sinksNamed(pipeline, entry.sinks[0])[0] as PipelineSink;
   const session = openSession(pipeline, options.signal);
   const course = new Course(pipeline, options);
@@ -119,7 +134,9 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
   };
   let restoration: Restoration | undefined;
   try {
-    restoration = await pipeline.source.source.restore(request, session.context());
+    const { source } = pipeline.source;
+    restoration = await (known?.restore?.(request, session.context()) ??
+      source.restore(request, session.context()));
     const { replaces } = restoration;
     const safe = options.safetyBackup && replaces !== undefined;
     if (safe && options.toServer !== undefined) throw refuseElsewhere(entry.unit, replaces);

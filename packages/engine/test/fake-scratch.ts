@@ -28,6 +28,7 @@ export function withScratch(source: FakeSource): FakeScratch {
       unfit: (backup) => fake.unfit(backup),
       takesServer: isGlobals,
       isRegistry: ({ unit }) => unit.name === 'registry',
+      jointName: () => 'joint',
       copyName: (backup) => (isGlobals(backup) ? undefined : `copy-${backup.unit.name}`),
       prepare: (backup, globals) => {
         log.push(`prepare ${backup.unit.name}${globals ? ' with roles' : ''}`);

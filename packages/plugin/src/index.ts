@@ -26,7 +26,7 @@ export type {
   TransformDefinition,
 } from './plugin.ts';
 export type { CheckOutcome, Examination, ProofCheck, ScratchRequest, ScratchServer } from './proof.ts';
-export type { Recovery, RecoveryUnit } from './recovery.ts';
+export type { FinishedUnit, JoinedRecovery, Recovery, RecoveryUnit, UnfinishedUnit } from './recovery.ts';
 export type {
   Restoration,
   RestoreOutcome,

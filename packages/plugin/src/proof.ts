@@ -30,9 +30,11 @@ export interface ScratchServer {
   isRegistry(backup: BackupView): boolean;
   /** Name of the copy; undefined: the unit keeps the names that are in it. */
   copyName(backup: BackupView): string | undefined;
+  /** Name of the copy of a database that all units make up together (`Recovery.joined`); the same at each call. */
+  jointName(): string;
   /** Makes what the unit needs around it: roles, those of `globals` as they were, others that can do nothing; places for its tablespaces. Called before `Source.restore`. */
   prepare(backup: BackupView, globals: BackupView | undefined, context: Context): Promise<void>;
-  /** Compares what a restore does not compare itself, the schema above all, and runs the checks, which cannot write. `target` is the restore's. Throws only when it cannot be done at all. */
+  /** Compares what a restore does not compare itself, the schema above all, and runs the checks, which cannot write. `target` is the restore's; a joint copy is whole by then. Throws only when it cannot be done at all. */
   examine(
     target: string,
     backup: BackupView,

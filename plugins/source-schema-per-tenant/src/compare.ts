@@ -1,20 +1,20 @@
+import { createReadStream } from 'node:fs';
 import {
   PgsiloError,
   type BackupView,
   type CompareTarget,
   type Comparison,
   type Context,
+  type Unit,
 } from '@pgsilo/plugin';
 import {
-  compareFingerprint,
-  openSession,
-  parseConnection,
-  readFingerprint,
-  showName,
-} from '@pgsilo/postgres';
+  artifactOf, compareFingerprint, compareFingerprintWithin, openSession, parseConnection, readFingerprint, readToc, showName, type Fingerprint, type Session,
+  type TocEntry,
+} from '@pgsilo/postgres'; // prettier-ignore
 import type { SourceSetup } from './setup.ts';
+import { schemaOf } from './units.ts';
 
-/** Compares the schema of a backup, in a database that is there, with the backup's fingerprint. */
+/** Compares the schema of a backup, or what belongs to no tenant, in a database that is there, with the backup's fingerprint. */
 export async function compareSchema(
   setup: SourceSetup,
   target: CompareTarget,
@@ -36,8 +36,48 @@ export async function compareSchema(
     signal: context.signal,
   });
   try {
-    return await compareFingerprint(session, fingerprint, context);
+    const lacks = schemaOf(backup.unit) === undefined ? await lacksOf(session, backup) : [];
+    const { compared, differences } = await compareOwn(setup, session, backup.unit, fingerprint, context);
+    return { compared, differences: [...lacks, ...differences] };
   } finally {
     await session.close();
   }
+}
+
+/** Compares what is the unit's own in a database that holds all units. */
+export async function compareOwn(
+  { options }: SourceSetup,
+  session: Session,
+  unit: Unit,
+  fingerprint: Fingerprint,
+  context: Context,
+): Promise<Comparison> {
+  // Large objects are in no schema: whose they are is known where all are the database's.
+  if (schemaOf(unit) === undefined && options.largeObjects === 'database')
+    return compareFingerprint(session, fingerprint, context);
+  await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+  try {
+    return await compareFingerprintWithin(session, { ...fingerprint, largeObjects: 0 }, context);
+  } finally {
+    await session.query('ROLLBACK').catch(() => undefined);
+  }
+}
+
+/** What has no rows to be counted: extensions and schemas of the database itself. Whoever made the database may have made it empty. */
+async function lacksOf(session: Session, backup: BackupView): Promise<readonly string[]> {
+  const { entries } = await readToc(
+    createReadStream(await artifactOf(backup, 'database.dump').spool()),
+    isPlace,
+  );
+  const rows = await session.query<{ desc: string; name: string }>(
+    `SELECT 'EXTENSION' AS desc, extname::text AS name FROM pg_extension UNION ALL SELECT 'SCHEMA', nspname::text FROM pg_namespace`,
+  );
+  const there = new Set(rows.map(({ desc, name }) => `${desc} ${name}`));
+  return entries
+    .filter(({ desc, tag }) => !there.has(`${desc} ${tag}`))
+    .map(({ desc, tag }) => `${desc.toLowerCase()} ${showName(tag)}: not there`);
+}
+
+function isPlace({ desc }: TocEntry): boolean {
+  return desc === 'EXTENSION' || desc === 'SCHEMA';
 }

@@ -61,7 +61,8 @@ export function excludedSchemas(
   return new Set([...schemas.keys()].filter(excluded));
 }
 
-async function listTenants(
+/** The tenants by the rule of the pipeline file, and what they share. @param schemas those that there are, for a rule that goes by them */
+export async function listTenants(
   setup: SourceSetup,
   schemas: ReadonlyMap<string, Schema>,
   context: Context,

@@ -1,4 +1,4 @@
-import type { ProofKind } from '@pgsilo/postgres';
+import { readSettings, type ProofKind } from '@pgsilo/postgres';
 import { largeObjectsOf } from './restored-large-objects.ts';
 import { databaseUnitName, schemaOf } from './units.ts';
 import { describeUnread, unreadVersion } from './unread-archive.ts';
@@ -15,7 +15,8 @@ export const proof: ProofKind = {
   },
   takesServer: () => false,
   globalsOf: () => Promise.resolve([]),
-  archiveOf: ({ unit }) => (unit.name === databaseUnitName ? undefined : 'schema.dump'),
+  archiveOf: ({ unit }) => (unit.name === databaseUnitName ? 'database.dump' : 'schema.dump'),
+  settingsOf: async (backup) => (backup.unit.name === databaseUnitName ? readSettings(backup) : undefined),
   othersOf: largeObjectsOf,
   schemaOf: ({ unit }) => schemaOf(unit),
 };

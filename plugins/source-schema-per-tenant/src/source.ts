@@ -7,6 +7,7 @@ import type { Options } from './options.ts';
 import { planUnits } from './plan.ts';
 import { readJob } from './read.ts';
 import { proof } from './proof.ts';
+import { recoverAll } from './recovery/recovery.ts';
 import { prepareRestore } from './restore.ts';
 import { SharedSnapshot } from './shared-snapshot.ts';
 
@@ -24,6 +25,7 @@ export function createSchemaSource(options: Options, given: Setup): Source {
     inspect: (backup, context) => inspectBackup(setup, backup, context),
     compare: (target, backup, context) => compareSchema(setup, target, backup, context),
     scratch: (request, context) => openScratchServer(setup, request, context, proof),
+    recovery: (server, context) => recoverAll(setup, server, context),
     lock: (name, holder, context) => takeLock(setup.settings, name, holder, context),
     close: async () => {
       await Promise.all([...attempts].map((attempt) => attempt.abandon()));

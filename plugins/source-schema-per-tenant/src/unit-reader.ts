@@ -4,6 +4,7 @@ import {
 } from '@pgsilo/postgres'; // prettier-ignore
 import { aboutOf, type UnitNeeds } from './about.ts';
 import type { ArchivePlace } from './groups.ts';
+import { RolesNeeded } from './recovery/roles.ts';
 import type { CrossReference } from './references.ts';
 import { schemaOf } from './units.ts';
 
@@ -32,6 +33,7 @@ export class UnitReader {
   #counting: Counting | undefined;
   /** Of units with several archives: what is known so far. */
   readonly #several = new Map<Unit, Fingerprint[]>();
+  readonly #roles = new Map<Unit, RolesNeeded>();
 
   /** @param count undefined: no fingerprints are taken. */
   constructor(count: TakeFingerprint | undefined, facts: PassFacts) {
@@ -50,8 +52,11 @@ export class UnitReader {
     several = false,
   ): AsyncGenerator<SourceItem> {
     if (several || schemaOf(unit) === undefined) this.#several.set(unit, this.#several.get(unit) ?? []);
+    const roles = this.#roles.get(unit) ?? new RolesNeeded();
+    this.#roles.set(unit, roles);
     const archive = observeArchive(body, (entry) => {
       check(entry);
+      roles.add(entry);
       return isData(entry);
     });
     const fingerprint = this.#count?.(archive);
@@ -108,7 +113,13 @@ export class UnitReader {
             largeObjects,
             archiveVersion,
           });
-    yield { type: 'facts', unit: unit.name, facts: { status: 'good', ...facts, about } };
+    const needsRoles = this.#roles.get(unit)?.names(schema === undefined ? settings : undefined) ?? [];
+    this.#roles.delete(unit);
+    yield {
+      type: 'facts',
+      unit: unit.name,
+      facts: { status: 'good', ...facts, about: { ...about, needsRoles } },
+    };
   }
 }
 

@@ -32,9 +32,12 @@ export async function restoreEverything(
       observe: (event) => watch.observe(event),
     };
     let report: RestoreAllReport;
+    let warnings: readonly string[];
     try {
       const plan = await planRestoreAll(pipeline, request);
-      if (!invocation.json && !invocation.quiet) {
+      ({ warnings } = plan);
+      if (invocation.json || invocation.quiet) for (const text of warnings) invocation.log.warn(text);
+      else {
         watch.pause();
         await invocation.out.write(restoreAllPlan(pipeline.name, plan, request, invocation));
         await watch.resume();
@@ -44,7 +47,7 @@ export async function restoreEverything(
       watch.end();
     }
     const exit = exitOfAll(report);
-    if (invocation.json) await invocation.out.json(restoreAllDocument(report));
+    if (invocation.json) await invocation.out.json(restoreAllDocument(report, warnings));
     else if (!invocation.quiet || exit !== 0) await invocation.out.write(restoreAllText(report, invocation));
     return exit;
   });

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import type { ArtifactView, Context } from '@pgsilo/plugin';
-import { majorVersion, readArchive, readToc } from '../archive/index.ts';
+import { majorVersion, readArchive, readToc, type Toc, type TocEntry } from '../archive/index.ts';
 import { produce } from '../child.ts';
 import { childConnection, type ServerSettings } from '../connection.ts';
 import { showName } from '../quoting.ts';
@@ -24,6 +24,25 @@ export async function compareCopy(
   context: Context,
 ): Promise<{ readonly compared: readonly string[]; readonly differences: readonly string[] }> {
   const wanted = await readToc(createReadStream(await archive.spool()), isSchema);
+  const { toc: found, major } = await dumpSchema(setup, server, database, isSchema, context);
+  const definitions = majorVersion(wanted.header.dumpVersion) === major;
+  return {
+    compared: [describeComparison(wanted.entries, definitions)],
+    differences: compareSchemas(wanted.entries, found.entries, {
+      definitions,
+      ...(schema === undefined ? {} : { only: schema }),
+    }),
+  };
+}
+
+/** What pg_dump says of a copy's definitions, and the major version of that pg_dump. */
+export async function dumpSchema(
+  setup: SourceSetup,
+  server: ServerSettings,
+  database: string,
+  keep: (entry: TocEntry) => boolean,
+  context: Context,
+): Promise<{ readonly toc: Toc; readonly major: number }> {
   const session = await openSession(server, {
     database,
     applicationName: 'pgsilo compare',
@@ -42,13 +61,6 @@ export async function compareCopy(
     env: connection.env,
     signal: context.signal,
   });
-  const { toc: found } = await readArchive(body, { keep: isSchema });
-  const definitions = majorVersion(wanted.header.dumpVersion) === tool.major;
-  return {
-    compared: [describeComparison(wanted.entries, definitions)],
-    differences: compareSchemas(wanted.entries, found.entries, {
-      definitions,
-      ...(schema === undefined ? {} : { only: schema }),
-    }),
-  };
+  const { toc } = await readArchive(body, { keep });
+  return { toc, major: tool.major };
 }

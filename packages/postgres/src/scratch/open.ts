@@ -14,6 +14,7 @@ import { openSession, type Session } from '../session.ts';
 import type { SourceSetup } from '../source-setup.ts';
 import { runChecks } from './checks.ts';
 import { compareCopy } from './compare-copy.ts';
+import { JointCopy } from './joint-copy.ts';
 import { commentOfRole, copyNameOf, dropRoles, openCleanup, sweepCopies } from './named-server.ts';
 import { startOwnServer, type OwnServer } from './own-server.ts';
 import { makeBareRoles, makeRolesAsTheyWere, makeTablespaces, mustBeOurs } from './surroundings.ts';
@@ -30,7 +31,7 @@ export interface ProofKind {
   /** Artifacts beside that one which name roles too. */
   readonly othersOf?: (backup: BackupView) => readonly string[];
   /** What a database has besides, for the roles in it. */
-  readonly settingsOf?: (backup: BackupView) => Promise<DatabaseSettings>;
+  readonly settingsOf?: (backup: BackupView) => Promise<DatabaseSettings | undefined>;
   /** The schema that the unit is; undefined: it is a whole database. */
   readonly schemaOf?: (backup: BackupView) => string | undefined;
 }
@@ -86,6 +87,7 @@ class Scratch implements ScratchServer {
   readonly #server: ServerSettings;
   readonly #log: Context['log'];
   readonly #names = new Map<string, string>();
+  #joint: JointCopy | undefined;
   readonly #madeRoles: string[] = [];
   /** Globals whose roles were made, by backup. */
   readonly #madeGlobals = new Set<string>();
@@ -147,6 +149,14 @@ class Scratch implements ScratchServer {
     return name;
   }
 
+  jointName(): string {
+    if (!this.#joint) {
+      this.#joint = new JointCopy(this.#setup, this.#server, copyNameOf(this.#names.size + 1));
+      this.#names.set('', this.#joint.name);
+    }
+    return this.#joint.name;
+  }
+
   prepare(backup: BackupView, globals: BackupView | undefined, context: Context): Promise<void> {
     const work = this.#queue.then(() => this.#prepare(backup, globals, context));
     this.#queue = work.catch(() => undefined);
@@ -155,6 +165,7 @@ class Scratch implements ScratchServer {
 
   async #prepare(backup: BackupView, globals: BackupView | undefined, context: Context): Promise<void> {
     const own = this.#own;
+    this.#joint?.add(this.#kind.schemaOf?.(backup));
     await this.#admin(context.signal, async (session) => {
       const source = this.#kind.takesServer(backup) ? backup : globals;
       if (own && source && !this.#madeGlobals.has(source.id)) {
@@ -197,12 +208,14 @@ class Scratch implements ScratchServer {
     const compared =
       archive === undefined
         ? { compared: [], differences: [] }
-        : await compareCopy(
-            this.#setup,
-            { server: this.#server, database: target, schema },
-            artifactOf(backup, archive),
-            context,
-          );
+        : target === this.#joint?.name
+          ? await this.#joint.compare(schema, artifactOf(backup, archive), context)
+          : await compareCopy(
+              this.#setup,
+              { server: this.#server, database: target, schema },
+              artifactOf(backup, archive),
+              context,
+            );
     const database = this.#kind.takesServer(backup) ? undefined : target;
     const outcomes = await runChecks({ server: this.#server, database, searchPath: schema }, checks, context);
     return { ...compared, checks: outcomes };

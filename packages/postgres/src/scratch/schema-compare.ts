@@ -34,16 +34,40 @@ export function compareSchemas(
   copy: readonly TocEntry[],
   { definitions, only }: SchemaCompareOptions,
 ): readonly string[] {
+  const own = only === undefined ? copy : copy.filter(({ namespace }) => namespace === only);
+  return compareWithin(archive, new IndexedCopy(copy), own, definitions);
+}
+
+/** What a dump of a copy says, to be looked up by object: made once where many archives are compared with parts of one copy. */
+export class IndexedCopy {
+  readonly there: ReadonlyMap<string, readonly TocEntry[]>;
+  /** The same, whoever owns it. */
+  readonly anyOwner: ReadonlyMap<string, readonly TocEntry[]>;
+
+  constructor(copy: readonly TocEntry[]) {
+    this.there = byObject(copy);
+    this.anyOwner = byObject(copy, () => '');
+  }
+}
+
+/**
+ * The same where the copy holds more than the archive.
+ * @param own what of the copy must be in the archive
+ */
+export function compareWithin(
+  archive: readonly TocEntry[],
+  { there, anyOwner }: IndexedCopy,
+  own: readonly TocEntry[],
+  definitions: boolean,
+): readonly string[] {
   const wanted = byObject(archive);
-  const there = byObject(copy);
-  const ownerOf = byObject(copy, () => '');
   const wantedOwner = byObject(archive, () => '');
   const differences: string[] = [];
   for (const [key, entries] of wanted) {
     const found = there.get(key) ?? [];
     const [entry] = entries as [TocEntry];
     if (found.length < entries.length) {
-      const other = ownerOf.get(objectKey(entry, ''))?.[0];
+      const other = anyOwner.get(objectKey(entry, ''))?.[0];
       differences.push(
         other && other.owner !== entry.owner
           ? `${describe(entry)} belongs to ${showName(other.owner)}, in the backup to ${showName(entry.owner)}`
@@ -52,10 +76,9 @@ export function compareSchemas(
     } else if (definitions && !sameDefinitions(entries, found))
       differences.push(`${describe(entry)} is defined otherwise`);
   }
-  for (const [key, entries] of there) {
+  for (const [key, entries] of byObject(own)) {
     const [entry] = entries as [TocEntry];
-    const known = wanted.get(key)?.length ?? 0;
-    if (entries.length <= known || (only !== undefined && entry.namespace !== only)) continue;
+    if (entries.length <= (wanted.get(key)?.length ?? 0)) continue;
     // One with another owner is told above.
     if (!wantedOwner.has(objectKey(entry, ''))) differences.push(`${describe(entry)} is not in the backup`);
   }

@@ -1,0 +1,160 @@
+import { PgsiloError, throwIfAborted, type RestoreOutcome } from '@pgsilo/plugin';
+import {
+  claimWorkingName, createDatabaseStatement, isOfDatabase, openSession, quoteIdentifier, renameDatabases, runPgRestore,
+  sweepLeftovers, templateHasRules, undo, type Session, type TocEntry,
+} from '@pgsilo/postgres'; // prettier-ignore
+import { compareOwn } from '../compare.ts';
+import type { PreparedDatabase } from './prepared.ts';
+import {
+  definitionsOf,
+  endOf,
+  entriesAtOnce,
+  isOfStatement,
+  restOf,
+  tryEntries,
+  type EntryJob,
+  type LeftEntry,
+} from './entries.ts';
+import { markDatabase } from './mark.ts';
+
+/** Makes the database under a working name, proves what is in it, and only then gives it its name. What needs tenants is left to the end, and the database says so itself. */
+export async function runDatabase(prepared: PreparedDatabase): Promise<RestoreOutcome> {
+  const { admin, context, request, names, toc } = prepared;
+  await sweepLeftovers(admin, context);
+  const working = await claimWorkingName(admin);
+  const mark = { unit: request.backup.unit.name, backup: request.backup.id };
+  try {
+    await request.step('create the database', () => createWorking(prepared, working));
+    const left = await request.step('restore the data', () => restoreInto(prepared, working));
+    const compared = await request.step('compare with the fingerprint', () => compare(prepared, working));
+    await request.step('analyze', () =>
+      inWorking(prepared, working, 'analyze', (session) => session.query('ANALYZE')),
+    );
+    for (const { entry, why } of left)
+      context.log.info('left until other units are there', {
+        unit: mark.unit,
+        what: `${entry.desc} ${entry.tag}: ${why}`,
+      });
+    const ids = new Set([
+      ...left.map(({ entry }) => entry.dumpId),
+      ...endOf(toc.entries).map(({ dumpId }) => dumpId),
+    ]);
+    const inOrder = toc.entries.filter(({ dumpId }) => ids.has(dumpId)).map(({ dumpId }) => dumpId);
+    await markDatabase(admin, working, { ...mark, left: inOrder });
+    throwIfAborted(context.signal);
+    prepared.progress.naming = true;
+    await request.step('give it its name', () =>
+      renameDatabases(admin, [{ from: working, to: names.target }], context),
+    );
+    return { target: names.target, compared, warnings: prepared.warnings, next: [] };
+  } catch (error) {
+    throw await undo(prepared, working, error);
+  }
+}
+
+async function createWorking(prepared: PreparedDatabase, working: string): Promise<void> {
+  const { admin, request, settings, restorer, tablespace } = prepared;
+  // Who is no superuser works under the final owner from the start: its rights in the schema public hang on that.
+  const owner = request.owner && !restorer.superuser ? settings.owner : undefined;
+  const templateRules = await templateHasRules(admin);
+  await admin.query(
+    createDatabaseStatement(settings, working, { major: admin.major, owner, tablespace, templateRules }),
+  );
+  await admin.query(`REVOKE ALL ON DATABASE ${quoteIdentifier(working)} FROM PUBLIC`);
+}
+
+/** Definitions, rows, and what stands on both, as far as it needs no tenant. */
+async function restoreInto(prepared: PreparedDatabase, working: string): Promise<readonly LeftEntry[]> {
+  const { setup, request, toc, tool, archive, tablespaces, context } = prepared;
+  const ends = new Set(endOf(toc.entries));
+  const entries = toc.entries.filter((entry) => !isOfDatabase(entry) && !ends.has(entry));
+  const make = (some: readonly TocEntry[]): Promise<readonly LeftEntry[]> =>
+    inWorking(prepared, working, 'restore the definitions', async (session) => {
+      const job: EntryJob = { setup, session, tool, archive, owner: request.owner, tablespaces, context };
+      const left: LeftEntry[] = [];
+      for (let from = 0; from < some.length; from += entriesAtOnce) {
+        await session.query('BEGIN');
+        left.push(...(await tryEntries(job, some.slice(from, from + entriesAtOnce), isOfStatement)));
+        await session.query('COMMIT');
+      }
+      return left;
+    });
+  const left = [...(await make(definitionsOf(entries)))];
+  await restoreRows(prepared, working, left);
+  left.push(...(await make(restOf(entries))));
+  return left;
+}
+
+/** The rows of schemas that are nobody's unit, each in an archive of its own; sequences and large objects are in the one with the definitions. */
+async function restoreRows(
+  prepared: PreparedDatabase,
+  working: string,
+  left: readonly LeftEntry[],
+): Promise<void> {
+  const { setup, request, admin, applicationName, toc, tool, archive, tablespaces, context } = prepared;
+  const absent = new Map(left.map((each) => [each.entry.dumpId, each]));
+  const job = {
+    setup, tool, server: admin.settings, serverMajor: admin.major, elsewhere: request.toServer !== undefined, database: working, applicationName, owner: request.owner,
+    tablespaces, jobs: request.jobs,
+  }; // prettier-ignore
+  const data = toc.entries.filter(({ section }) => section === 'data');
+  refuseRowless(data, absent);
+  if (data.length > 0) await runPgRestore({ ...job, archive, entries: data }, context);
+  for (const artifact of request.backup.artifacts.filter(({ name }) => isRows(name))) {
+    const file = await artifact.spool();
+    await runPgRestore({ ...job, archive: file, entries: undefined }, context);
+  }
+}
+
+/** Whether an artifact of the database's unit has rows alone, or large objects alone. */
+function isRows(name: string): boolean {
+  return name.startsWith('rows-') || name.startsWith('large-objects-');
+}
+
+/** A sequence without its definition; the rows of a table without its own say so themselves, because COPY fails. */
+function refuseRowless(data: readonly TocEntry[], absent: ReadonlyMap<number, LeftEntry>): void {
+  for (const { dependencies } of data) {
+    const lacking = dependencies.map((id) => absent.get(id)).find(Boolean);
+    if (!lacking) continue;
+    throw new PgsiloError(
+      'restore.failed',
+      `${lacking.entry.desc} ${JSON.stringify(lacking.entry.tag)}, which holds data, could not be made: ${lacking.why}`,
+      { cause: lacking.error },
+    );
+  }
+}
+
+async function compare(prepared: PreparedDatabase, working: string): Promise<string> {
+  const { fingerprint, context, setup, request } = prepared;
+  if (!fingerprint) return 'nothing, because the backup has no fingerprint';
+  return inWorking(prepared, working, 'compare what was restored', async (session) => {
+    const { compared, differences } = await compareOwn(
+      setup,
+      session,
+      request.backup.unit,
+      fingerprint,
+      context,
+    );
+    if (differences.length === 0) return compared;
+    throw new PgsiloError(
+      'restore.mismatch',
+      `what was restored is not what the backup's fingerprint says:\n${differences.map((each) => `- ${each}`).join('\n')}`,
+      { hint: 'Try another backup (--before) or sink (--from), and pgsilo verify --level decode.' },
+    );
+  });
+}
+
+async function inWorking<T>(
+  { admin, applicationName, context }: PreparedDatabase,
+  database: string,
+  purpose: string,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const { signal } = context;
+  const session = await openSession(admin.settings, { database, applicationName, purpose, signal });
+  try {
+    return await work(session);
+  } finally {
+    await session.close();
+  }
+}

@@ -1,0 +1,64 @@
+import type { Context, Recovery, RestoreRequest } from '@pgsilo/plugin';
+import { openSession, parseConnection, refuseBadNames, sweepLeftovers } from '@pgsilo/postgres';
+import { listTenants } from '../plan.ts';
+import type { Schema } from '../schemas.ts';
+import { databaseOf, type SourceSetup } from '../setup.ts';
+import { databaseUnitName, schemaOf } from '../units.ts';
+import { prepareDatabase } from './database.ts';
+import { finishDatabase, finishSchema, unfinishedUnits } from './finish.ts';
+import { missingRolesWarnings, stagesOf } from './order.ts';
+import { prepareSchema } from './schema.ts';
+
+/** What belongs to the database, then what all tenants share, then the tenants that the restored registry names: all into one database of the name that it had. */
+export function recoverAll(setup: SourceSetup, server: string, context: Context): Recovery {
+  const database = databaseOf(setup);
+  const { shared = [] } = setup.options;
+  const there: SourceSetup = {
+    ...setup,
+    options: { ...setup.options, database },
+    settings: parseConnection(server),
+  };
+  return {
+    first: [databaseUnitName, ...shared].map((unit) => ({ unit, to: database })),
+    async others(known) {
+      await sweep(there, context);
+      const listed = await listTenants(there, schemasOf(setup, await known()), context);
+      refuseBadNames(listed, 'schema');
+      const isShared = new Set(shared);
+      return listed.filter(({ place }) => !isShared.has(place)).map(({ unit }) => ({ unit, to: database }));
+    },
+    joined: {
+      stages: (backups) => stagesOf(setup, backups),
+      foresee: (backups, call) => missingRolesWarnings(there, backups, call),
+      restore: (request, call) =>
+        schemaOf(request.backup.unit) === undefined
+          ? prepareDatabase(setup, request, call)
+          : prepareSchema(setup, request, call),
+      unfinished: (name, call) => unfinishedUnits(there, name, call),
+      finish: (request: RestoreRequest, last, call) =>
+        schemaOf(request.backup.unit) === undefined
+          ? finishDatabase(setup, request, last, call)
+          : finishSchema(setup, request, call),
+    },
+  };
+}
+
+/** With `match` the tenants are those of the newest run: there a schema and its unit have one name. */
+function schemasOf({ options }: SourceSetup, known: readonly string[]): ReadonlyMap<string, Schema> {
+  if (options.match === undefined) return new Map();
+  const names = known.filter((name) => !name.startsWith('@'));
+  return new Map(names.map((name) => [name, { oid: 0, name, ofExtension: false, tables: 0 }]));
+}
+
+async function sweep({ settings }: SourceSetup, context: Context): Promise<void> {
+  const session = await openSession(settings, {
+    applicationName: 'pgsilo restore all',
+    purpose: 'remove what killed restores left',
+    signal: context.signal,
+  });
+  try {
+    await sweepLeftovers(session, context);
+  } finally {
+    await session.close();
+  }
+}
