@@ -56,6 +56,7 @@ export type {
   LockAttempt,
   LockedBy,
   MissingUnit,
+  Part,
   Plan,
   ReadContext,
   Source,
