@@ -88,15 +88,17 @@ export async function* encodeBlocks(
 /**
  * The inverse. Throws `transform.corrupt` unless the input is, to the byte, what {@link encodeBlocks} wrote, and yields nothing of a
  * block before that block was proved whole. No input makes it hold more than the limits say.
+ * @param sizeIsKnown whether `limits.blockSize` is the size that was written; otherwise it is the largest that may have been, and the first block tells.
  */
 export async function* decodeBlocks(
   body: Body,
   format: BlockFormat,
   limits: BlockLimits,
   signal: AbortSignal,
+  sizeIsKnown = true,
 ): Body {
   const blocks = mapInOrder(
-    readBlocks(body, format, limits.blockSize),
+    readBlocks(body, format, limits.blockSize, sizeIsKnown),
     limits.inFlight,
     async ({ mark, stored }) => {
       throwIfAborted(signal);
@@ -125,7 +127,13 @@ interface StoredBlock {
   readonly stored: Buffer;
 }
 
-async function* readBlocks(body: Body, format: BlockFormat, blockSize: number): AsyncGenerator<StoredBlock> {
+async function* readBlocks(
+  body: Body,
+  format: BlockFormat,
+  largest: number,
+  sizeIsKnown: boolean,
+): AsyncGenerator<StoredBlock> {
+  let blockSize = largest;
   const headBytes = format.head(Buffer.alloc(blockMarkBytes)).length;
   let expected: EndMark = { kind: 'end', blocks: 0, rawBytes: 0, chain: 0 };
   let previousWasShort = false;
@@ -164,6 +172,8 @@ async function* readBlocks(body: Body, format: BlockFormat, blockSize: number): 
       }
       const stored = await input.read(mark.storedBytes);
       if (stored.length < mark.storedBytes) throw corrupt(format, `it was cut within block ${mark.index}`);
+      // All but the last are of one size, so the first one's is that of all.
+      if (!sizeIsKnown && mark.index === 0) blockSize = mark.rawBytes;
       previousWasShort = mark.rawBytes < blockSize;
       expected = {
         kind: 'end',
