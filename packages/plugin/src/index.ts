@@ -28,6 +28,7 @@ export type {
 export type { CheckOutcome, Examination, ProofCheck, ScratchRequest, ScratchServer } from './proof.ts';
 export type { FinishedUnit, JoinedRecovery, Recovery, RecoveryUnit, UnfinishedUnit } from './recovery.ts';
 export type {
+  RecoveryTarget,
   Restoration,
   RestoreOutcome,
   RestoreRequest,
@@ -58,6 +59,7 @@ export type {
   LockAttempt,
   LockedBy,
   MissingUnit,
+  Part,
   Plan,
   ReadContext,
   Source,
@@ -68,6 +70,8 @@ export type {
   SourceTraits,
   Unit,
   UnitFacts,
+  WalFile,
+  WalFiles,
 } from './source.ts';
 export type { ArtifactIdentity, Encoded, Transform, TransformTraits } from './transform.ts';
 export { takeIn } from './take-in.ts';

@@ -14,8 +14,15 @@ export interface RowSelection {
 /** What the person asked for. */
 export interface RestoreRequest {
   readonly backup: BackupView;
-  /** Name of the new database (or schema); undefined: the source makes one that says where it came from and never equals the live one's. */
+  /**
+   * Name of the new database (or schema); undefined: the source makes one that says where it came from and never equals the live one's.
+   * Where the source's traits name `folder`: the folder for the files.
+   */
   readonly to?: string;
+  /** The moment that is wanted, which is not before that of the backup. Asked only of sources whose traits say `pointInTime`. */
+  readonly recovery?: RecoveryTarget;
+  /** New folders of tablespaces, by the old ones. Asked only of sources whose traits name `folder` among their parts. */
+  readonly tablespaces?: Readonly<Record<string, string>>;
   /** Connection string of another server; undefined: the pipeline's own. Secret. */
   readonly toServer?: string;
   /** The database, which exists, that a schema is put into; undefined: a new one, with `replace` or `toSchema` the unit's own. Asked only of sources whose traits name `schema` among their parts. */
@@ -54,6 +61,14 @@ export interface RestoreRequest {
   swap<T>(live: string, work: () => Promise<T>): Promise<T>;
 }
 
+/** A moment after that of the backup, and where the log that leads there comes from. */
+export interface RecoveryTarget {
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  /** Shell command that brings a file of the log, as PostgreSQL's `restore_command` is: with `%f` and `%p`, other percent signs doubled. */
+  readonly fetchCommand: string;
+}
+
 /** A restore that was found possible and not yet begun. */
 export interface Restoration {
   /** What would be done, for people, a sentence each. */
@@ -70,7 +85,7 @@ export interface Restoration {
 }
 
 export interface RestoreOutcome {
-  /** Where it is now: the database's name; the schema's, where it was put into a database that was there. */
+  /** Where it is now: the database's name; the schema's, where it was put into a database that was there; the folder's path. */
   readonly target: string;
   /** What was compared with the fingerprint: `14 tables, 2,310,442 rows, 3 sequences`. */
   readonly compared: string;

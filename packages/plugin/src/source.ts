@@ -57,8 +57,26 @@ export interface Source {
    */
   recovery?(server: string, context: Context): Recovery;
 
+  /** What the source knows of write-ahead log, whose files the engine keeps in the sinks. Without it `pgsilo wal` is refused. */
+  readonly wal?: WalFiles;
+
   /** Takes the lock of this name, or says who holds it. Without this method the engine uses a lock file on this machine. */
   lock?(name: string, holder: string, context: Context): Promise<LockAttempt>;
+}
+
+/** Files of a write-ahead log, as the server hands them out one by one and wants them back. */
+export interface WalFiles {
+  /** What a name says; undefined for what is no file of the log. */
+  classify(name: string): WalFile | undefined;
+  /** Looks at a file that is about to be kept. Throws `source.archive-invalid` for one that is cut, or is another than its name says. */
+  examine(name: string, path: string): Promise<void>;
+}
+
+export interface WalFile {
+  /** Of `A-Z a-z 0-9 .`, as it may stand in a key. */
+  readonly name: string;
+  /** Of the same characters. */
+  readonly timeline: string;
 }
 
 /** What is backed up and restored as one. */
@@ -142,8 +160,19 @@ export interface UnitFacts {
   readonly lsn?: string;
   /** Backups that this one cannot be restored without. */
   readonly requires?: readonly string[];
+  /** What the unit holds that can be told apart: the databases in a cluster's files. */
+  readonly parts?: readonly Part[];
   /** What is of interest to a person: counts of tables and rows. */
   readonly about?: Readonly<Record<string, Json>>;
+}
+
+/** A database (or schema) within a unit that holds several. */
+export interface Part {
+  readonly name: string;
+  /** Its OID, by which files and catalogs know it; a part that was made anew under the same name has another. */
+  readonly oid: number;
+  /** Names of the artifacts that hold nothing but its own bytes. */
+  readonly artifacts: readonly string[];
 }
 
 /** A backup as the engine shows it to a source. */
@@ -207,5 +236,8 @@ export interface SourceTraits {
   readonly parts?: readonly RestorePart[];
 }
 
-/** A database out of a whole server (`--database`), its roles alone (`--roles-only`), a schema into a database that has others (`--into`, `--to-schema`), or rows into live tables (`--rows`, `--data-only`). */
-export type RestorePart = 'database' | 'roles' | 'schema' | 'rows';
+/**
+ * A database out of a whole server (`--database`), its roles alone (`--roles-only`), a schema into a database that has others (`--into`, `--to-schema`), or rows into live tables (`--rows`, `--data-only`).
+ * `folder`: what is restored is files, `--to` names a folder, and tablespaces can be put elsewhere (`--tablespace`).
+ */
+export type RestorePart = 'database' | 'roles' | 'schema' | 'rows' | 'folder';

@@ -2,16 +2,19 @@ import { parseTime, prepareRestore } from '@pgsilo/engine';
 import type { PreparedRestore } from '@pgsilo/engine';
 import { PgsiloError, redact, type RowConflict, type RowSelection } from '@pgsilo/plugin';
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import { storedSize } from '../backup-document.ts';
 import { confirmReplacing } from '../confirm.ts';
 import type { Invocation } from '../invocation.ts';
 import { withPipeline } from '../open-pipeline.ts';
 import { restoreDocument, restoreText } from '../restore-report.ts';
 import { watchRestore } from '../restore-watch.ts';
+import { parseFolders } from '../folders-argument.ts';
 import { parseRows } from '../rows-argument.ts';
 import { targetServer } from '../target-server.ts';
 import { formatAgo, formatTime } from '../terminal/format.ts';
 import { printable, printableText } from '../terminal/printable.ts';
+import { walFetchCommand } from '../wal-command.ts';
 import { indented } from '../terminal/wrap.ts';
 
 export interface RestoreOptions {
@@ -21,6 +24,7 @@ export interface RestoreOptions {
   readonly at?: string;
   readonly from?: string;
   readonly to?: string;
+  readonly tablespace?: readonly string[];
   readonly toServer?: string;
   readonly into?: string;
   readonly toSchema?: string;
@@ -95,9 +99,12 @@ async function restore(
         unit,
         ...(backup === undefined ? {} : { backup }),
         ...(before === undefined ? {} : { before: parseTime(before, timezone) }),
-        ...(at === undefined ? {} : { at: parseTime(at, timezone) }),
+        ...(at === undefined
+          ? {}
+          : { at: parseTime(at, timezone), fetchCommand: walFetchCommand(resolve(file)) }),
         ...(sink === undefined ? {} : { sink }),
         ...(to === undefined ? {} : { to }),
+        ...(options.tablespace === undefined ? {} : { tablespaces: parseFolders(options.tablespace) }),
         ...(toServer === undefined ? {} : { toServer }),
         ...(options.into === undefined ? {} : { into: options.into }),
         ...(options.toSchema === undefined ? {} : { toSchema: options.toSchema }),
