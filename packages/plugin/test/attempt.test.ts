@@ -5,7 +5,9 @@ const attempt = attemptWith(
   (error, doing) => new PgsiloError('sink.failed', `cannot ${doing}: ${(error as Error).message}`),
 );
 const running = { signal: new AbortController().signal };
-const broken = (error: Error): Promise<never> => Promise.reject(error);
+async function broken(error: Error): Promise<never> {
+  throw error;
+}
 
 describe('one thing with a store', () => {
   it('gives what came, or the error as it is translated', async () => {
