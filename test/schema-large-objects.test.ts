@@ -115,6 +115,9 @@ describe.each(versions)('large objects by owner, PostgreSQL $major', { timeout: 
       expect(found.every(({ text }) => text.startsWith('of Globex'))).toBe(true);
     });
 
+    // Both write the same of large objects: the longer tests are the later one's.
+    if (programs !== versions.at(-1)) return;
+
     it('they come back with a schema: in a new database as they were, beside the live one under numbers of their own', async () => {
       const isOfA = (id: unknown): boolean =>
         (Number(id) >= 20_000 && Number(id) < 30_000) || Number(id) >= 3_000_000;

@@ -103,8 +103,9 @@ export async function clearLargeObjects(
         WHERE ${ownedBy('$1')}`,
       [role],
     );
-    await session.query(`ALTER TABLE ${table} OWNER TO ${quoteIdentifier(role)}`);
+    // In this order: who owns a table must be allowed to make one in its schema.
     await session.query(`ALTER SCHEMA ${quoteIdentifier(keep)} OWNER TO ${quoteIdentifier(role)}`);
+    await session.query(`ALTER TABLE ${table} OWNER TO ${quoteIdentifier(role)}`);
   }
   await session.query(
     `SELECT count(lo_unlink(m.oid)) FROM pg_largeobject_metadata m WHERE ${ownedBy('$1')} AND m.oid NOT IN (SELECT now FROM pg_temp.pgsilo_numbers)`,

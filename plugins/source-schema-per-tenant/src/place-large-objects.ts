@@ -1,6 +1,6 @@
 import { PgsiloError, throwIfAborted } from '@pgsilo/plugin';
 import {
-  archiveLargeObjects, hasWords, isWord, listed, plural, quoteIdentifier, showName, statements, type LargeObjectPiece, type Session, type Token,
+  archiveLargeObjects, hasWords, isWord, listed, plural, quoteIdentifier, showName, statements, type LargeObjectPiece, type Session, type TocEntry, type Token,
 } from '@pgsilo/postgres'; // prettier-ignore
 import { notOf, requireAll } from './live-large-objects.ts';
 import type { PreparedLiveRestore } from './live-restore.ts';
@@ -75,14 +75,20 @@ export async function placeLargeObjects(prepared: PreparedLiveRestore): Promise<
     'SELECT id::text AS id, now::text AS now FROM pg_temp.pgsilo_numbers',
   );
   const numbers = new Map(rows.map(({ id, now }) => [id, now]));
-  for (const { archive, toc } of archives) {
-    const entries = toc.entries.filter(({ desc }) => desc !== 'BLOBS' && !preamble.has(desc));
-    await runEntries(prepared, entries, { archive, edit: (sql) => renumber(sql, numbers) });
-  }
+  const define = async (wanted: (entry: TocEntry) => boolean): Promise<void> => {
+    for (const { archive, toc } of archives)
+      await runEntries(prepared, toc.entries.filter(wanted), {
+        archive,
+        edit: (sql) => renumber(sql, numbers),
+      });
+  };
+  await define(({ desc }) => desc === 'BLOB METADATA');
   await session.query(
     `SELECT count(*) FROM (
        SELECT lo_put(coalesce(n.now, p.id), p.at, p.data) FROM pg_temp.pgsilo_pieces p LEFT JOIN pg_temp.pgsilo_numbers n USING (id) WHERE p.data <> '' OFFSET 0) AS done`,
   );
+  // Rights last: they may leave the owner none to write with.
+  await define(({ desc }) => desc !== 'BLOB METADATA' && desc !== 'BLOBS' && !preamble.has(desc));
   const [made] = await session.query<{ count: number }>(
     'SELECT count(*)::int4 AS count FROM pg_largeobject_metadata WHERE oid = ANY ($1::oid[])',
     [archives.flatMap(({ oids }) => oids.map((oid) => numbers.get(oid) ?? oid))],

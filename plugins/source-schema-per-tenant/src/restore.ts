@@ -174,21 +174,21 @@ function restOf(
   };
 }
 
-/** Of several archives; undefined: none of them has one, so that nothing can be compared. */
+/** Of several archives of one run; undefined: none of them has one, so that nothing can be compared. */
 function together(all: readonly (Fingerprint | undefined)[]): Fingerprint | undefined {
   const [first, ...others] = all.filter((each) => each !== undefined);
-  return others.reduce(
-    (whole, part): Fingerprint | undefined =>
-      whole && {
-        ...whole,
-        // Hashes are compared where both have them.
-        kind: whole.kind === part.kind ? whole.kind : 'counts',
-        tables: [...whole.tables, ...part.tables],
-        sequences: [...whole.sequences, ...part.sequences],
-        largeObjects: whole.largeObjects + part.largeObjects,
-      },
-    first,
-  );
+  if (!first || others.length === 0) return first;
+  const parts = [first, ...others];
+  const hashed = parts.every(({ kind }) => kind === 'content');
+  return {
+    ...first,
+    kind: hashed ? 'content' : 'counts',
+    tables: parts
+      .flatMap(({ tables }) => tables)
+      .map((table) => (hashed ? table : { ...table, hash: undefined })),
+    sequences: parts.flatMap(({ sequences }) => sequences),
+    largeObjects: parts.reduce((sum, { largeObjects }) => sum + largeObjects, 0),
+  };
 }
 
 async function refuseMissingExtensions(admin: Session, needs: UnitNeeds): Promise<void> {
