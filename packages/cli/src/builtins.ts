@@ -13,6 +13,7 @@ export const builtins: readonly Builtin[] = [
   { kind: 'sink', name: 'gcs', package: '@pgsilo/sink-gcs' },
   { kind: 'sink', name: 'local', package: '@pgsilo/sink-local' },
   { kind: 'sink', name: 's3', package: '@pgsilo/sink-s3' },
+  { kind: 'source', name: 'basebackup', package: '@pgsilo/source-basebackup' },
   { kind: 'source', name: 'database-per-tenant', package: '@pgsilo/source-database-per-tenant' },
   { kind: 'source', name: 'dumpall', package: '@pgsilo/source-dumpall' },
   { kind: 'source', name: 'schema-per-tenant', package: '@pgsilo/source-schema-per-tenant' },

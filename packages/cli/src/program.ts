@@ -196,7 +196,12 @@ function restoreCommand(program: Command): void {
     .option('--before <time>', 'the newest backup not after this time')
     .option('--at <time>', 'the state at this very moment; needs write-ahead log')
     .option('--from <sink>', 'read from this sink')
-    .option('--to <name>', 'name of the new database')
+    .option('--to <name>', 'name of the new database; of a server’s files: the folder for them')
+    .option(
+      '--tablespace <old=new>',
+      'of a server’s files: put the tablespace of the folder old into new; may be given again',
+      collect,
+    )
     .option('--into <name>', 'of a unit that is a schema: put it into this database, which exists')
     .option('--to-schema <name>', 'of a unit that is a schema: another name for it')
     .option('--to-server <env:NAME|url>', 'another server; env:NAME reads the URL from a variable')
@@ -237,6 +242,7 @@ function restoreCommand(program: Command): void {
         'pgsilo restore vigia.yaml @globals --to-server env:NEW_SERVER_URL',
         'pgsilo restore vigia.yaml --all --to-server env:NEW_SERVER_URL',
         'pgsilo restore server.yaml @cluster --database nostromo --to nostromo_copy',
+        'pgsilo restore files.yaml @cluster --to /var/lib/postgresql/17/restored',
       ),
     )
     .action(

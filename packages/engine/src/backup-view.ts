@@ -44,6 +44,7 @@ export function openBackup(
     tool: manifest.tool,
     ...(manifest.lsn === undefined ? {} : { lsn: manifest.lsn }),
     requires: manifest.requires,
+    ...(manifest.parts === undefined ? {} : { parts: manifest.parts }),
     about: manifest.about,
   };
   return { view: { unit: manifest.unit, id: manifest.backup, facts, artifacts }, proved };

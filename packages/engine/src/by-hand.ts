@@ -31,7 +31,7 @@ async function commands(
 
 /** The program that takes the original bytes, and what to do and know before. */
 function readBy(
-  { format }: ManifestArtifact,
+  { name, format }: ManifestArtifact,
   tool: string,
 ): {
   readonly before: readonly string[];
@@ -56,6 +56,25 @@ function readBy(
     case 'json':
       return { before: ['# to be read: what the archive does not bring back'], reader: 'cat' };
     case 'tar':
-      return { before: [], reader: 'tar --extract --directory=NEW_FOLDER' };
+      return unpacked(name);
   }
+}
+
+/** Files of a server: its data directory, and folders of tablespaces beside it. */
+function unpacked(name: string): ReturnType<typeof readBy> {
+  const tablespace = /(?:^|-)tablespace-(\d+)/.exec(name)?.[1];
+  if (tablespace !== undefined)
+    return {
+      before: [`# the folder that NEW_FOLDER/pg_tblspc/${tablespace} is to lead to`],
+      reader: `tar --extract --directory=NEW_TABLESPACE_${tablespace}`,
+    };
+  if (name.startsWith('server-files.'))
+    return {
+      before: ['# to be read: settings and access rules, which may have lain elsewhere'],
+      reader: 'tar --extract --directory=NEW_SETTINGS',
+    };
+  return {
+    before: ['# an empty folder of mode 0700, which becomes the data directory'],
+    reader: 'tar --extract --directory=NEW_FOLDER',
+  };
 }

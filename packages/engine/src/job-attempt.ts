@@ -188,6 +188,7 @@ async function commit(
     status: facts.status,
     ...(facts.lsn === undefined ? {} : { lsn: facts.lsn }),
     requires: [...(facts.requires ?? [])],
+    ...(facts.parts === undefined ? {} : { parts: facts.parts }),
     about: facts.about ?? {},
     artifacts: artifactsOf(unit),
   });

@@ -1,4 +1,4 @@
-import type { ArtifactFormat, JsonObject } from '@pgsilo/plugin';
+import type { ArtifactFormat, JsonObject, Part } from '@pgsilo/plugin';
 import { PgsiloError } from '@pgsilo/plugin';
 import { z } from 'zod';
 import { currentFormat, openDocument, sealDocument } from './checksum.ts';
@@ -36,6 +36,8 @@ export interface Manifest {
   readonly lsn?: string;
   /** Backups of the same unit that this one cannot be restored without. */
   readonly requires: readonly string[];
+  /** Databases (or schemas) within the unit, with the artifacts that are theirs alone; absent where the unit is one. */
+  readonly parts?: readonly Part[];
   readonly about: JsonObject;
   readonly artifacts: readonly ManifestArtifact[];
 }
@@ -59,6 +61,12 @@ const jsonObject: z.ZodType<JsonObject> = z.record(z.string(), z.json());
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
 const count = z.number().int().nonnegative();
 const labels = z.record(z.string(), z.string());
+
+const partSchema: z.ZodType<Part> = z.object({
+  name: z.string(),
+  oid: count,
+  artifacts: z.array(z.string()),
+});
 
 const artifactSchema: z.ZodType<ManifestArtifact> = z.object({
   name: z.string().regex(artifactKeyForm),
@@ -88,6 +96,7 @@ const manifestSchema: z.ZodType<Manifest> = z.object({
   status: z.enum(['good', 'damaged']),
   lsn: z.string().exactOptional(),
   requires: z.array(z.string()),
+  parts: z.array(partSchema).exactOptional(),
   about: jsonObject,
   artifacts: z.array(artifactSchema).min(1),
 });

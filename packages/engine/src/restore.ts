@@ -29,6 +29,8 @@ export interface RestoreOptions {
   /** Read from this sink; undefined: the first that has it. */
   readonly sink?: string;
   readonly to?: string;
+  /** New folders of tablespaces, by the old ones; asked only of sources that restore files. */
+  readonly tablespaces?: Readonly<Record<string, string>>;
   /** Connection string; secret. */
   readonly toServer?: string;
   /** A database that exists; asked only of sources that restore schemas. */
@@ -101,6 +103,7 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
   const request: RestoreRequest = {
     backup: openBackup(session, sink, entry.manifest, entry.sinks.slice(1)).view,
     ...(options.to === undefined ? {} : { to: options.to }),
+    ...(options.tablespaces === undefined ? {} : { tablespaces: options.tablespaces }),
     ...(options.toServer === undefined ? {} : { toServer: options.toServer }),
     ...(options.into === undefined ? {} : { into: options.into }),
     ...(options.toSchema === undefined ? {} : { toSchema: options.toSchema }),
@@ -243,7 +246,7 @@ class Course {
 
 /** A source that does not know of a part would restore all of the unit, or put it somewhere else. */
 function refuseParts({ source }: Pipeline, options: RestoreOptions): void {
-  const { database, rolesOnly, into, toSchema, rows, unit } = options;
+  const { database, rolesOnly, into, toSchema, rows, tablespaces, unit } = options;
   const server = 'takes a part out of a unit that holds a whole server';
   const schema = 'says where a unit that is a schema goes';
   const wanted = [
@@ -251,6 +254,12 @@ function refuseParts({ source }: Pipeline, options: RestoreOptions): void {
     { part: 'roles', option: '--roles-only', asked: rolesOnly === true, does: server },
     { part: 'schema', option: '--into', asked: into !== undefined, does: schema },
     { part: 'schema', option: '--to-schema', asked: toSchema !== undefined, does: schema },
+    {
+      part: 'folder',
+      option: '--tablespace',
+      asked: tablespaces !== undefined,
+      does: "says where files of a server's tablespaces go",
+    },
   ] as const;
   if (rows !== undefined && !source.traits.parts?.includes('rows'))
     throw new PgsiloError('restore.refused', `${source.use} cannot put rows into live tables`, {

@@ -58,6 +58,7 @@ export type {
   LockAttempt,
   LockedBy,
   MissingUnit,
+  Part,
   Plan,
   ReadContext,
   Source,

@@ -14,8 +14,13 @@ export interface RowSelection {
 /** What the person asked for. */
 export interface RestoreRequest {
   readonly backup: BackupView;
-  /** Name of the new database (or schema); undefined: the source makes one that says where it came from and never equals the live one's. */
+  /**
+   * Name of the new database (or schema); undefined: the source makes one that says where it came from and never equals the live one's.
+   * Where the source's traits name `folder`: the folder for the files.
+   */
   readonly to?: string;
+  /** New folders of tablespaces, by the old ones. Asked only of sources whose traits name `folder` among their parts. */
+  readonly tablespaces?: Readonly<Record<string, string>>;
   /** Connection string of another server; undefined: the pipeline's own. Secret. */
   readonly toServer?: string;
   /** The database, which exists, that a schema is put into; undefined: a new one, with `replace` or `toSchema` the unit's own. Asked only of sources whose traits name `schema` among their parts. */
@@ -70,7 +75,7 @@ export interface Restoration {
 }
 
 export interface RestoreOutcome {
-  /** Where it is now: the database's name; the schema's, where it was put into a database that was there. */
+  /** Where it is now: the database's name; the schema's, where it was put into a database that was there; the folder's path. */
   readonly target: string;
   /** What was compared with the fingerprint: `14 tables, 2,310,442 rows, 3 sequences`. */
   readonly compared: string;

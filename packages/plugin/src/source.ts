@@ -142,8 +142,19 @@ export interface UnitFacts {
   readonly lsn?: string;
   /** Backups that this one cannot be restored without. */
   readonly requires?: readonly string[];
+  /** What the unit holds that can be told apart: the databases in a cluster's files. */
+  readonly parts?: readonly Part[];
   /** What is of interest to a person: counts of tables and rows. */
   readonly about?: Readonly<Record<string, Json>>;
+}
+
+/** A database (or schema) within a unit that holds several. */
+export interface Part {
+  readonly name: string;
+  /** Its OID, by which files and catalogs know it; a part that was made anew under the same name has another. */
+  readonly oid: number;
+  /** Names of the artifacts that hold nothing but its own bytes. */
+  readonly artifacts: readonly string[];
 }
 
 /** A backup as the engine shows it to a source. */
@@ -207,5 +218,8 @@ export interface SourceTraits {
   readonly parts?: readonly RestorePart[];
 }
 
-/** A database out of a whole server (`--database`), its roles alone (`--roles-only`), a schema into a database that has others (`--into`, `--to-schema`), or rows into live tables (`--rows`, `--data-only`). */
-export type RestorePart = 'database' | 'roles' | 'schema' | 'rows';
+/**
+ * A database out of a whole server (`--database`), its roles alone (`--roles-only`), a schema into a database that has others (`--into`, `--to-schema`), or rows into live tables (`--rows`, `--data-only`).
+ * `folder`: what is restored is files, `--to` names a folder, and tablespaces can be put elsewhere (`--tablespace`).
+ */
+export type RestorePart = 'database' | 'roles' | 'schema' | 'rows' | 'folder';

@@ -19,11 +19,15 @@ const keepAliveDelay = 30_000;
 const worked = new Map<string, { readonly index: number; readonly until: number }>();
 const rememberedFor = 60_000;
 
-/** Connects to the first address and by the first transport that will do. Throws what the last attempt threw. */
+/**
+ * Connects to the first address and by the first transport that will do. Throws what the last attempt threw.
+ * @param replication for the commands of physical replication; no SQL can be run then, so the settings must not name `target_session_attrs`.
+ */
 export async function connectClient(
   settings: ServerSettings,
   applicationName: string,
   signal: AbortSignal | undefined,
+  replication = false,
 ): Promise<Connected> {
   const wanted = settings.parameters['target_session_attrs'] ?? 'any';
   const rounds = wanted === 'prefer-standby' ? ['standby', 'any'] : [wanted];
@@ -31,7 +35,7 @@ export async function connectClient(
   for (const attributes of rounds) {
     for (const address of settings.addresses) {
       try {
-        const client = await connectTo(settings, address, applicationName, signal);
+        const client = await connectTo(settings, address, applicationName, signal, replication);
         if (await hasAttributes(client, attributes)) return { client, address };
         await client.end();
         last = new PgsiloError('source.unreachable', `no server of the connection is ${attributes}`);
@@ -51,6 +55,7 @@ async function connectTo(
   address: ServerAddress,
   applicationName: string,
   signal: AbortSignal | undefined,
+  replication: boolean,
 ): Promise<pg.Client> {
   const transports = transportsFor(settings, address);
   const key = JSON.stringify([address, settings.parameters['sslmode'] ?? '']);
@@ -58,7 +63,14 @@ async function connectTo(
   const start = transports.length > 1 && known && known.until > Date.now() ? known.index : 0;
   for (let index = start; ; index += 1) {
     try {
-      const client = await connectBy(transports[index]!, settings, address, applicationName, signal);
+      const client = await connectBy(
+        transports[index]!,
+        settings,
+        address,
+        applicationName,
+        signal,
+        replication,
+      );
       if (index !== start) worked.set(key, { index, until: Date.now() + rememberedFor });
       return client;
     } catch (error) {
@@ -83,6 +95,7 @@ async function connectBy(
   address: ServerAddress,
   applicationName: string,
   signal: AbortSignal | undefined,
+  replication: boolean,
 ): Promise<pg.Client> {
   const { parameters } = settings;
   const client = new pg.Client({
@@ -94,6 +107,7 @@ async function connectBy(
     password: () => passwordOf(settings, address, settings.database)?.reveal() as string,
     application_name: applicationName,
     ssl: transport,
+    ...(replication ? { replication: 'true' } : {}),
     keepAlive: true,
     keepAliveInitialDelayMillis: keepAliveDelay,
     connectionTimeoutMillis: parameters['connect_timeout']

@@ -16,6 +16,8 @@ export {
   quoteLiteral,
   showName,
 } from './quoting.ts';
+export { openReplication } from './replication.ts';
+export type { OnResultRow, ReplicationOptions, ReplicationSession } from './replication.ts';
 export { openSession, terminateSessions } from './session.ts';
 export type { Session, SessionOptions } from './session.ts';
 export {

@@ -6,7 +6,7 @@ import { isProgram, usualFolders } from './program-folders.ts';
 import type { Program } from './program.ts';
 
 /** Client programs that pgsilo starts. */
-export type ToolName = 'pg_dump' | 'pg_dumpall' | 'pg_restore' | 'psql';
+export type ToolName = 'pg_dump' | 'pg_dumpall' | 'pg_restore' | 'pg_verifybackup' | 'psql';
 
 /** Where the client programs are, and how they are started. */
 export interface ClientPrograms {

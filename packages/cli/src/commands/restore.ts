@@ -8,6 +8,7 @@ import type { Invocation } from '../invocation.ts';
 import { withPipeline } from '../open-pipeline.ts';
 import { restoreDocument, restoreText } from '../restore-report.ts';
 import { watchRestore } from '../restore-watch.ts';
+import { parseFolders } from '../folders-argument.ts';
 import { parseRows } from '../rows-argument.ts';
 import { targetServer } from '../target-server.ts';
 import { formatAgo, formatTime } from '../terminal/format.ts';
@@ -21,6 +22,7 @@ export interface RestoreOptions {
   readonly at?: string;
   readonly from?: string;
   readonly to?: string;
+  readonly tablespace?: readonly string[];
   readonly toServer?: string;
   readonly into?: string;
   readonly toSchema?: string;
@@ -98,6 +100,7 @@ async function restore(
         ...(at === undefined ? {} : { at: parseTime(at, timezone) }),
         ...(sink === undefined ? {} : { sink }),
         ...(to === undefined ? {} : { to }),
+        ...(options.tablespace === undefined ? {} : { tablespaces: parseFolders(options.tablespace) }),
         ...(toServer === undefined ? {} : { toServer }),
         ...(options.into === undefined ? {} : { into: options.into }),
         ...(options.toSchema === undefined ? {} : { toSchema: options.toSchema }),

@@ -1,0 +1,14 @@
+import { definePlugin, type SourceDefinition } from '@pgsilo/plugin';
+import { options } from './options.ts';
+
+const plugin: SourceDefinition<typeof options> = definePlugin({
+  kind: 'source',
+  name: 'basebackup',
+  summary:
+    'A whole server as one unit, by base backup over the replication protocol: its files, cut into one artifact for each database.',
+  options,
+  traits: { consistency: 'cluster', pointInTime: false, parts: ['folder'] },
+  create: async (values, setup) => (await import('./source.ts')).createSource(values, setup),
+});
+
+export default plugin;

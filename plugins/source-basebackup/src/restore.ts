@@ -1,0 +1,210 @@
+import { join } from 'node:path';
+import { writeFile, chown } from 'node:fs/promises';
+import {
+  PgsiloError, throwIfAborted, toPgsiloError, type ArtifactView, type Context, type Restoration, type RestoreOutcome, type RestoreRequest,
+} from '@pgsilo/plugin'; // prettier-ignore
+import { plural, type Tool } from '@pgsilo/postgres';
+import { readClusterFile, type ClusterFile } from './cluster-file.ts';
+import { flush } from './flush.ts';
+import { placeOf } from './layout.ts';
+import { lockDown, lockTitle } from './lock-down.ts';
+import { FilePlacer, pathIn, type Places } from './place-files.ts';
+import { parseServerManifest, readServerManifest, requireListed } from './server-manifest.ts';
+import type { SourceSetup } from './setup.ts';
+import { readServerTexts } from './server-texts.ts';
+import {
+  emptyFolder, lookAtFolder, makeFolder, mapTablespaces, megabytes, requireApart, requireRoom, type TargetFolder,
+} from './target-folders.ts'; // prettier-ignore
+import { requireLog } from './wal-range.ts';
+import { findVerifier, verifyFiles } from './verify-program.ts';
+
+/** Looks at a backup and at folders, and says what putting the files there would do. See `Source.restore`. */
+export async function prepareRestore(
+  setup: SourceSetup,
+  request: RestoreRequest,
+  context: Context,
+): Promise<Restoration> {
+  const { backup } = request;
+  const to = requireFolder(request);
+  const cluster = await readClusterFile(backup);
+  const data = await lookAtFolder(to);
+  const mapped = mapTablespaces(cluster.tablespaces, request.tablespaces ?? {});
+  const tablespaces = new Map<string, TargetFolder>();
+  for (const [{ oid }, path] of mapped) tablespaces.set(oid, await lookAtFolder(path));
+  const places: Places = { data, tablespaces };
+  requireApart([data, ...tablespaces.values()]);
+  const needs = needsOf(backup.artifacts, places);
+  requireRoom(needs);
+  const verifier = await findVerifier(setup, backup.facts.server.version, context.signal);
+  return {
+    plan: planOf(request, cluster, places, needs, verifier),
+    run: () => restore(request, cluster, places, verifier, context),
+    close: async () => undefined,
+  };
+}
+
+function requireFolder({ to, toServer, tables, replace }: RestoreRequest): string {
+  const refuse = (message: string, hint: string): never => {
+    throw new PgsiloError('restore.refused', message, { hint });
+  };
+  if (tables)
+    refuse(
+      'single tables cannot be picked out of the files of a server',
+      'Restore the files into a folder, start the server, and pg_dump what you need.',
+    );
+  if (replace)
+    refuse(
+      'the files of a live server are not replaced',
+      'Restore them into a folder (--to), look at that server, and let it take over.',
+    );
+  if (toServer !== undefined)
+    refuse('files of a server cannot be put into a running one', 'Name a folder instead: --to DIR.');
+  return to === undefined
+    ? refuse('where the files are to go is not said', 'Name a folder that is empty or not there: --to DIR.')
+    : to;
+}
+
+interface Need {
+  readonly folder: TargetFolder;
+  readonly bytes: number;
+}
+
+function needsOf(artifacts: readonly ArtifactView[], { data, tablespaces }: Places): readonly Need[] {
+  const sum = (folder: TargetFolder): number =>
+    tars(artifacts).reduce((total, { name, bytes }) => {
+      const { tablespace } = placeOf(name)!;
+      const place = (tablespace === undefined ? undefined : tablespaces.get(tablespace)) ?? data;
+      return place === folder ? total + bytes : total;
+    }, 0);
+  return [data, ...tablespaces.values()].map((folder) => ({ folder, bytes: sum(folder) }));
+}
+
+function tars(artifacts: readonly ArtifactView[]): readonly ArtifactView[] {
+  return artifacts.filter(({ name }) => placeOf(name) !== undefined);
+}
+
+function planOf(
+  { backup }: RestoreRequest,
+  { tablespaces, wal }: ClusterFile,
+  places: Places,
+  needs: readonly Need[],
+  verifier: Tool | string,
+): readonly string[] {
+  const damage =
+    backup.facts.status === 'damaged'
+      ? [
+          'CAREFUL: the server found damage in its own files when this backup was made; what is damaged comes back so',
+        ]
+      : [];
+  const moved = tablespaces.map(({ oid, name, location }) => {
+    const { path } = places.tablespaces.get(oid)!;
+    const from = path === location ? '' : `, which was in ${location}`;
+    return `Put the files of tablespace ${name ?? oid}${from} into ${path}`;
+  });
+  return [
+    ...damage,
+    `Put the files of the server into ${places.data.path}: ${needs.map(({ bytes }) => megabytes(bytes)).join(' + ')}, with write-ahead log from ${wal.start} to ${wal.stop}`,
+    ...moved,
+    typeof verifier === 'string'
+      ? `Compare them with the server's list by name and size; not by its checksums, because ${verifier}`
+      : `Compare them with the server's list, and have pg_verifybackup ${verifier.version} compare their checksums`,
+    'Lock the restored server down: a socket only, nothing archived, no jobs, no replication; it goes on with a timeline of its own',
+  ];
+}
+
+async function restore(
+  request: RestoreRequest,
+  cluster: ClusterFile,
+  places: Places,
+  verifier: Tool | string,
+  context: Context,
+): Promise<RestoreOutcome> {
+  const { backup, step } = request;
+  const folders = [places.data, ...places.tablespaces.values()];
+  try {
+    const list = await readServerManifest(backup);
+    const listed = parseServerManifest(list);
+    const placer = new FilePlacer(places, context.signal);
+    await step('put the files in their places', async () => {
+      for (const folder of folders) await makeFolder(folder);
+      await placeAll(placer, tars(backup.artifacts), request.jobs);
+    });
+    await step('compare them with the list of the server', async () => {
+      requireListed(listed, placer.sizes);
+      requireLog(cluster.wal, placer.sizes);
+    });
+    const copy = join(places.data.path, 'backup_manifest');
+    await writeFile(copy, list, { mode: 0o600, flag: 'wx' });
+    const { owner } = places.data;
+    if (owner) await chown(copy, owner.uid, owner.gid);
+    if (typeof verifier !== 'string')
+      await step('pg_verifybackup', () => verifyFiles(verifier, places.data.path, context));
+    const warnings = await step('lock the server down', async () =>
+      lockDown(places.data, placer.sizes, cluster.configuration, await readServerTexts(backup, context)),
+    );
+    await step('make the files durable', () => flush(writtenFiles(places, placer), context.signal));
+    return outcomeOf(placer, places, verifier, warnings, cluster);
+  } catch (error) {
+    for (const folder of folders) await emptyFolder(folder).catch(() => undefined);
+    throwIfAborted(context.signal);
+    throw toPgsiloError(error, 'restore.failed');
+  }
+}
+
+/** Those of single databases side by side; then what a server cannot start without, in the order in which it came, so that what was left half done is no data directory. */
+async function placeAll(placer: FilePlacer, artifacts: readonly ArtifactView[], jobs: number): Promise<void> {
+  const isBase = ({ name }: ArtifactView): boolean => placeOf(name)!.base;
+  const waiting = artifacts.filter((one) => !isBase(one)).reverse();
+  let failed = false;
+  const work = async (): Promise<void> => {
+    for (let next = waiting.pop(); next && !failed; next = waiting.pop()) {
+      try {
+        await placer.place(next);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  const outcomes = await Promise.allSettled(Array.from({ length: Math.max(1, jobs) }, work));
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  for (const artifact of artifacts.filter(isBase)) await placer.place(artifact);
+}
+
+function* writtenFiles({ data, tablespaces }: Places, { sizes }: FilePlacer): Generator<Buffer> {
+  for (const path of sizes.keys()) {
+    const [, oid, rest] = /^pg_tblspc\/(\d+)\/(.*)$/s.exec(path) ?? [];
+    const folder = oid === undefined ? undefined : tablespaces.get(oid);
+    yield folder ? pathIn(folder, rest!) : pathIn(data, path);
+  }
+  for (const name of ['backup_manifest', 'postgresql.auto.conf', 'recovery.signal']) yield pathIn(data, name);
+}
+
+function outcomeOf(
+  { sizes }: FilePlacer,
+  { data }: Places,
+  verifier: Tool | string,
+  warnings: readonly string[],
+  { wal }: ClusterFile,
+): RestoreOutcome {
+  const { path, owner } = data;
+  const files = plural(sizes.size, 'file');
+  const mine = owner?.uid === 0;
+  return {
+    target: path,
+    compared:
+      typeof verifier === 'string'
+        ? `${files} with the server's list, by name and size`
+        : `${files} with the server's list, and their checksums by pg_verifybackup ${verifier.version}`,
+    warnings: [
+      ...warnings,
+      ...(typeof verifier === 'string' ? [`checksums were not compared: ${verifier}`] : []),
+      ...(mine ? ['the files belong to root, and PostgreSQL does not run as root'] : []),
+    ],
+    next: [
+      ...(mine ? [`Give the files to the user of the server: chown -R postgres ${path}`] : []),
+      `Start it: pg_ctl start -w -D ${path}; it recovers to ${wal.stop}, the end of the backup, and is reached by psql -h ${path}`,
+      `To let it take over: remove from ${join(path, 'postgresql.auto.conf')} the line "${lockTitle.slice(0, 45)}…" and all below, restart it, and back it up at once`,
+    ],
+  };
+}
