@@ -14,6 +14,7 @@ import type { VerifyOptions } from './commands/verify.ts';
 import { addKeysCommands } from './keys-program.ts';
 import { act, choice, collect, command, commonOptions, count, examples } from './program-options.ts';
 import { ownVersion } from './version.ts';
+import { addWalCommands } from './wal-program.ts';
 
 /** The tree of commands. What a command does is imported when it runs. */
 export function createProgram(): Command {
@@ -31,6 +32,7 @@ export function createProgram(): Command {
   addBackupCommands(program);
   addRestoreCommands(program);
   addKeysCommands(program);
+  addWalCommands(program);
   addPluginCommands(program);
   // After their own options, so that help shows those first.
   for (const each of program.commands.flatMap((one) => (one.commands.length > 0 ? one.commands : [one])))

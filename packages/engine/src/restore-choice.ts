@@ -9,9 +9,11 @@ import type { EngineSession } from './session.ts';
 /** The backup to restore: the one that is named, or the newest that fits. Throws `catalog.not-found`, and `restore.refused` for a moment that no backup holds. */
 export async function chooseBackup(pipeline: Pipeline, options: RestoreOptions): Promise<FoundBackup> {
   if (options.at) await refuseMoment(pipeline, options.unit, options.at, options.signal);
+  const before = options.before ?? options.at;
   return findBackup(pipeline, options.unit, {
     ...(options.backup === undefined ? {} : { backup: options.backup }),
-    ...(options.before === undefined ? {} : { before: options.before }),
+    // Log leads from a backup forwards only.
+    ...(before === undefined ? {} : { before }),
     ...(options.sink === undefined ? {} : { sink: options.sink }),
     passOver: true,
     signal: options.signal,
@@ -45,7 +47,7 @@ async function vanishedBackup(
   options: RestoreOptions,
   entry: FoundBackup,
 ): Promise<readonly string[]> {
-  if (options.backup !== undefined || options.before !== undefined) return [];
+  if (options.backup !== undefined || options.before !== undefined || options.at !== undefined) return [];
   try {
     const { report, damaged } = await newestRunAnywhere(session);
     if (damaged[0]) session.pipeline.log.warn(unknownNewer, { error: damaged[0].error.message });

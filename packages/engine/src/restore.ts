@@ -24,8 +24,10 @@ export interface RestoreOptions {
   readonly unit: string;
   readonly backup?: string;
   readonly before?: Date;
-  /** That very moment; refused where only write-ahead log could give it. */
+  /** That very moment; refused where there is no write-ahead log to give it. */
   readonly at?: Date;
+  /** With `at`: what brings a file of the write-ahead log, as PostgreSQL's `restore_command` is. */
+  readonly fetchCommand?: string;
   /** Read from this sink; undefined: the first that has it. */
   readonly sink?: string;
   readonly to?: string;
@@ -103,6 +105,7 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
   const request: RestoreRequest = {
     backup: openBackup(session, sink, entry.manifest, entry.sinks.slice(1)).view,
     ...(options.to === undefined ? {} : { to: options.to }),
+    ...recoveryOf(options),
     ...(options.tablespaces === undefined ? {} : { tablespaces: options.tablespaces }),
     ...(options.toServer === undefined ? {} : { toServer: options.toServer }),
     ...(options.into === undefined ? {} : { into: options.into }),
@@ -133,6 +136,12 @@ export async function prepareRestore(pipeline: Pipeline, options: RestoreOptions
     await session.scratch.remove();
     throw error;
   }
+}
+
+function recoveryOf({ at, fetchCommand }: RestoreOptions): Pick<RestoreRequest, 'recovery'> {
+  return at === undefined || fetchCommand === undefined
+    ? {}
+    : { recovery: { at: at.toISOString(), fetchCommand } };
 }
 
 interface Preparation {

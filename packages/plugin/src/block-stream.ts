@@ -88,16 +88,18 @@ export async function* encodeBlocks(
 /**
  * The inverse. Throws `transform.corrupt` unless the input is, to the byte, what {@link encodeBlocks} wrote, and yields nothing of a
  * block before that block was proved whole. No input makes it hold more than the limits say.
+ * @param sizeIsKnown whether `limits.blockSize` is the size that was written; otherwise it is the largest that may have been, and the first block tells.
  */
 export async function* decodeBlocks(
   body: Body,
   format: BlockFormat,
   limits: BlockLimits,
   signal: AbortSignal,
+  sizeIsKnown = true,
 ): Body {
   const spare = new SpareBlocks();
   const blocks = mapInOrder(
-    readBlocks(body, format, limits.blockSize, spare),
+    readBlocks(body, format, limits.blockSize, spare, sizeIsKnown),
     limits.inFlight,
     async ({ mark, stored }) => {
       throwIfAborted(signal);
@@ -127,14 +129,19 @@ interface StoredBlock {
   readonly stored: Uint8Array;
 }
 
-/** @param spare where the reader gives back stored blocks that it has done with. */
+/**
+ * @param mostBytes what a block may hold; where `sizeIsKnown`, what each but the last holds.
+ * @param spare where the reader gives back stored blocks that it has done with.
+ */
 async function* readBlocks(
   body: Body,
   format: BlockFormat,
-  blockSize: number,
+  mostBytes: number,
   spare: SpareBlocks,
+  sizeIsKnown: boolean,
 ): AsyncGenerator<StoredBlock> {
-  const largest = format.largestStored(blockSize);
+  let blockSize = mostBytes;
+  const largest = format.largestStored(mostBytes);
   const headBytes = format.head(Buffer.alloc(blockMarkBytes)).length;
   let expected: EndMark = { kind: 'end', blocks: 0, rawBytes: 0, chain: 0 };
   let previousWasShort = false;
@@ -173,6 +180,8 @@ async function* readBlocks(
       }
       const stored = await input.fill(mark.storedBytes, () => spare.take(largest));
       if (stored.length < mark.storedBytes) throw corrupt(format, `it was cut within block ${mark.index}`);
+      // All but the last are of one size, so the first one's is that of all.
+      if (!sizeIsKnown && mark.index === 0) blockSize = mark.rawBytes;
       previousWasShort = mark.rawBytes < blockSize;
       expected = {
         kind: 'end',

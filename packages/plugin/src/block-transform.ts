@@ -32,7 +32,8 @@ export function blockTransform(format: BlockFormat, settings: BlockTransformSett
       });
     },
     async *decode(body: Body, parameters: JsonObject, context: Context): Body {
-      const { blockSize } = parameters;
+      // Of write-ahead log nobody has kept them: as large as any may be.
+      const { blockSize = blockSizeRange.largest } = parameters;
       if (
         !Number.isSafeInteger(blockSize) ||
         Number(blockSize) < 1 ||
@@ -43,7 +44,8 @@ export function blockTransform(format: BlockFormat, settings: BlockTransformSett
           `a ${format.name} stream with blocks of ${JSON.stringify(blockSize)} bytes is none of pgsilo's`,
         );
       }
-      yield* decodeBlocks(body, format, limitsOf(Number(blockSize), context, true), context.signal);
+      const known = 'blockSize' in parameters;
+      yield* decodeBlocks(body, format, limitsOf(Number(blockSize), context, true), context.signal, known);
     },
   };
 }

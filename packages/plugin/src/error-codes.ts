@@ -52,6 +52,7 @@ export type ErrorCode =
   | 'restore.check-failed'
   | 'restore.safety-backup-failed'
   | 'hook.failed'
+  | 'wal.conflict'
   | 'scratch.full'
   | 'aborted'
   | 'internal';
@@ -267,6 +268,11 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorRow>> = {
     retryable: false,
     exit: 3,
     docs: 'A command of `hooks:` could not be started, exited with another status than 0, was ended by a signal or took longer than its `timeout`. After a failed `before-…` hook nothing was done and nothing was touched; a failed `after-…` hook is reported, and makes the exit status 1, when the work itself was done.',
+  },
+  'wal.conflict': {
+    retryable: false,
+    exit: 1,
+    docs: 'Under the name of a file of the write-ahead log lies another content. Two servers archive into one pipeline, or a restored server goes on under the timeline of the live one. Nothing was overwritten, and such a file is not given to a recovery; the message names both.',
   },
   'scratch.full': {
     retryable: false,

@@ -28,6 +28,7 @@ export type {
 export type { CheckOutcome, Examination, ProofCheck, ScratchRequest, ScratchServer } from './proof.ts';
 export type { Recovery, RecoveryUnit } from './recovery.ts';
 export type {
+  RecoveryTarget,
   Restoration,
   RestoreOutcome,
   RestoreRequest,
@@ -69,6 +70,8 @@ export type {
   SourceTraits,
   Unit,
   UnitFacts,
+  WalFile,
+  WalFiles,
 } from './source.ts';
 export type { ArtifactIdentity, Encoded, Transform, TransformTraits } from './transform.ts';
 export { takeIn } from './take-in.ts';

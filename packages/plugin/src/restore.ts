@@ -19,6 +19,8 @@ export interface RestoreRequest {
    * Where the source's traits name `folder`: the folder for the files.
    */
   readonly to?: string;
+  /** The moment that is wanted, which is not before that of the backup. Asked only of sources whose traits say `pointInTime`. */
+  readonly recovery?: RecoveryTarget;
   /** New folders of tablespaces, by the old ones. Asked only of sources whose traits name `folder` among their parts. */
   readonly tablespaces?: Readonly<Record<string, string>>;
   /** Connection string of another server; undefined: the pipeline's own. Secret. */
@@ -57,6 +59,14 @@ export interface RestoreRequest {
    * @param live name of what is replaced: the database's or schema's.
    */
   swap<T>(live: string, work: () => Promise<T>): Promise<T>;
+}
+
+/** A moment after that of the backup, and where the log that leads there comes from. */
+export interface RecoveryTarget {
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  /** Shell command that brings a file of the log, as PostgreSQL's `restore_command` is: with `%f` and `%p`, other percent signs doubled. */
+  readonly fetchCommand: string;
 }
 
 /** A restore that was found possible and not yet begun. */

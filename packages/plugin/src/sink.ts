@@ -3,7 +3,7 @@ import type { Body, CheckResult, Context } from './context.ts';
 /**
  * A place where objects lie: a folder, a bucket.
  *
- * The engine makes every key: relative, `/`-separated, lower case but for time stamps, at most 512 bytes, of the characters `A-Z a-z 0-9 - _ . = /`, never `.`, `..` or empty between slashes.
+ * The engine makes every key: relative, `/`-separated, lower case but for time stamps and names of write-ahead log, at most 512 bytes, of the characters `A-Z a-z 0-9 - _ . = /`, never `.`, `..` or empty between slashes.
  * A sink uses it as it is and never reads a meaning out of it. A prefix that its options put in front may be as long as the store's own limit leaves room beside those 512 bytes. No key is the beginning of another up to one of its slashes (never both `a` and `a/b`), and no piece between slashes is longer than 255 bytes: folders could not hold them.
  *
  * Objects are immutable: there is no way to overwrite one. All methods may be called concurrently.

@@ -57,8 +57,26 @@ export interface Source {
    */
   recovery?(server: string, context: Context): Recovery;
 
+  /** What the source knows of write-ahead log, whose files the engine keeps in the sinks. Without it `pgsilo wal` is refused. */
+  readonly wal?: WalFiles;
+
   /** Takes the lock of this name, or says who holds it. Without this method the engine uses a lock file on this machine. */
   lock?(name: string, holder: string, context: Context): Promise<LockAttempt>;
+}
+
+/** Files of a write-ahead log, as the server hands them out one by one and wants them back. */
+export interface WalFiles {
+  /** What a name says; undefined for what is no file of the log. */
+  classify(name: string): WalFile | undefined;
+  /** Looks at a file that is about to be kept. Throws `source.archive-invalid` for one that is cut, or is another than its name says. */
+  examine(name: string, path: string): Promise<void>;
+}
+
+export interface WalFile {
+  /** Of `A-Z a-z 0-9 .`, as it may stand in a key. */
+  readonly name: string;
+  /** Of the same characters. */
+  readonly timeline: string;
 }
 
 /** What is backed up and restored as one. */

@@ -17,7 +17,10 @@ export interface Transform {
    */
   encode(body: Body, about: ArtifactIdentity, context: Context): Promise<Encoded>;
 
-  /** The exact inverse of `encode` with the parameters that it returned. */
+  /**
+   * The exact inverse of `encode` with the parameters that it returned.
+   * Files of write-ahead log have no manifest and come with no parameters at all (`{}`): a transform that cannot decode without its own throws `transform.corrupt`, and is of no use for them.
+   */
   decode(body: Body, parameters: JsonObject, context: Context): Body;
 
   /** The stock command that decodes standard input to standard output, for restoring by hand: `zstd -d`. */

@@ -1,5 +1,6 @@
 import { appendFile, chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import type { RecoveryTarget } from '@pgsilo/plugin';
 import type { Configuration } from './cluster-file.ts';
 import { namedIn } from './server-files.ts';
 import type { FileSizes } from './server-manifest.ts';
@@ -19,7 +20,12 @@ const ofThePlace = new Set(['data_directory', 'hba_file', 'ident_file', 'config_
  * What keeps a copy of a server from acting as the server: it would archive its write-ahead log into the live one's archive, follow its primary, take its replication slots, and run its jobs.
  * It recovers what the backup holds and goes on with a timeline of its own, so that no segment of its can ever be taken for one of the live server's.
  */
-function lockSettings(data: TargetFolder, hba: string, ident: string): Readonly<Record<string, string>> {
+function lockSettings(
+  data: TargetFolder,
+  hba: string,
+  ident: string,
+  recovery: RecoveryTarget | undefined,
+): Readonly<Record<string, string>> {
   const socketFits = Buffer.byteLength(join(data.path, '.s.PGSQL.65535')) <= longestSocket;
   return {
     listen_addresses: '',
@@ -34,13 +40,16 @@ function lockSettings(data: TargetFolder, hba: string, ident: string): Readonly<
     archive_library: '',
     archive_cleanup_command: '',
     recovery_end_command: '',
-    // There is nothing but what the backup holds; without any command no recovery begins.
-    restore_command: 'false',
+    // Without a moment there is nothing but what the backup holds; without any command no recovery begins.
+    restore_command: recovery?.fetchCommand ?? 'false',
     recovery_target: '',
     recovery_target_lsn: '',
     recovery_target_name: '',
-    recovery_target_time: '',
     recovery_target_xid: '',
+    // Behind the other targets: what is set after it, even to nothing, is a second one to PostgreSQL. A zone by its letter is not understood so early.
+    recovery_target_time: recovery?.at.replace('T', ' ').replace('Z', '+00') ?? '',
+    recovery_target_inclusive: 'on',
+    recovery_target_action: 'promote',
     recovery_target_timeline: 'latest',
     primary_conninfo: '',
     primary_slot_name: '',
@@ -64,6 +73,7 @@ export async function lockDown(
   files: FileSizes,
   configuration: Configuration,
   texts: ServerTexts,
+  recovery: RecoveryTarget | undefined,
 ): Promise<readonly string[]> {
   const warnings: string[] = [];
   const write = async (name: string, content: string | Buffer): Promise<void> => {
@@ -103,7 +113,7 @@ export async function lockDown(
   const hbaFile = await place(configuration.hbaFile, 'pg_hba.conf', 'local all all peer\n');
   const identFile = await place(configuration.identFile, 'pg_ident.conf', '');
   const locked = {
-    ...lockSettings(data, hbaFile, identFile),
+    ...lockSettings(data, hbaFile, identFile, recovery),
     // The live server's may be in that place.
     ...(configuration.settings && !('external_pid_file' in configuration.settings)
       ? {}
@@ -138,7 +148,10 @@ async function withoutDataDirectory(path: string): Promise<void> {
   await writeFile(path, text.replaceAll(/^\s*data_directory\b/gim, '#$&'), 'latin1');
 }
 
-/** As a file of settings wants it: a backslash begins an escape there. */
+/** As a file of settings wants it: a backslash begins an escape there, and a value is one line. */
 function quoteSetting(value: string): string {
-  return `'${value.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
+  return `'${value
+    .replaceAll('\\', '\\\\')
+    .replaceAll("'", "''")
+    .replaceAll('\n', String.raw`\n`)}'`;
 }

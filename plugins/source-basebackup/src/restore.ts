@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { writeFile, chown } from 'node:fs/promises';
 import {
-  PgsiloError, throwIfAborted, toPgsiloError, type ArtifactView, type Context, type Restoration, type RestoreOutcome, type RestoreRequest,
+  PgsiloError, throwIfAborted, toPgsiloError, type ArtifactView, type Context, type RecoveryTarget, type Restoration, type RestoreOutcome, type RestoreRequest,
 } from '@pgsilo/plugin'; // prettier-ignore
 import { plural, type Tool } from '@pgsilo/postgres';
 import { readClusterFile, type ClusterFile } from './cluster-file.ts';
@@ -84,7 +84,7 @@ function tars(artifacts: readonly ArtifactView[]): readonly ArtifactView[] {
 }
 
 function planOf(
-  { backup }: RestoreRequest,
+  { backup, recovery }: RestoreRequest,
   { tablespaces, wal }: ClusterFile,
   places: Places,
   needs: readonly Need[],
@@ -109,6 +109,9 @@ function planOf(
       ? `Compare them with the server's list by name and size; not by its checksums, because ${verifier}`
       : `Compare them with the server's list, and have pg_verifybackup ${verifier.version} compare their checksums`,
     'Lock the restored server down: a socket only, nothing archived, no jobs, no replication; it goes on with a timeline of its own',
+    ...(recovery
+      ? [`Have it recover to ${recovery.at} when it is started, with write-ahead log from the sinks`]
+      : []),
   ];
 }
 
@@ -119,7 +122,7 @@ async function restore(
   verifier: Tool | string,
   context: Context,
 ): Promise<RestoreOutcome> {
-  const { backup, step } = request;
+  const { backup, step, recovery } = request;
   const folders = [places.data, ...places.tablespaces.values()];
   try {
     const list = await readServerManifest(backup);
@@ -140,10 +143,16 @@ async function restore(
     if (typeof verifier !== 'string')
       await step('pg_verifybackup', () => verifyFiles(verifier, places.data.path, context));
     const warnings = await step('lock the server down', async () =>
-      lockDown(places.data, placer.sizes, cluster.configuration, await readServerTexts(backup, context)),
+      lockDown(
+        places.data,
+        placer.sizes,
+        cluster.configuration,
+        await readServerTexts(backup, context),
+        recovery,
+      ),
     );
     await step('make the files durable', () => flush(writtenFiles(places, placer), context.signal));
-    return outcomeOf(placer, places, verifier, warnings, cluster);
+    return outcomeOf(placer, places, verifier, warnings, cluster, recovery);
   } catch (error) {
     for (const folder of folders) await emptyFolder(folder).catch(() => undefined);
     throwIfAborted(context.signal);
@@ -186,6 +195,7 @@ function outcomeOf(
   verifier: Tool | string,
   warnings: readonly string[],
   { wal }: ClusterFile,
+  recovery: RecoveryTarget | undefined,
 ): RestoreOutcome {
   const { path, owner } = data;
   const files = plural(sizes.size, 'file');
@@ -203,7 +213,12 @@ function outcomeOf(
     ],
     next: [
       ...(mine ? [`Give the files to the user of the server: chown -R postgres ${path}`] : []),
-      `Start it: pg_ctl start -w -D ${path}; it recovers to ${wal.stop}, the end of the backup, and is reached by psql -h ${path}`,
+      `Start it: pg_ctl start -w -D ${path}; it recovers to ${recovery?.at ?? `${wal.stop}, the end of the backup`}, and is reached by psql -h ${path}`,
+      ...(recovery
+        ? [
+            'It shows an older state while pg_is_in_recovery() is true; its log says where it stopped. What the pipeline file takes from the environment must be in that of the server',
+          ]
+        : []),
       `To let it take over: remove from ${join(path, 'postgresql.auto.conf')} the line "${lockTitle.slice(0, 45)}…" and all below, restart it, and back it up at once`,
     ],
   };

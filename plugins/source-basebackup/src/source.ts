@@ -6,6 +6,7 @@ import type { Options } from './options.ts';
 import { planCluster } from './plan.ts';
 import { readCluster } from './read.ts';
 import { prepareRestore } from './restore.ts';
+import { walFiles } from './wal-files.ts';
 
 /** The source; opens nothing before it is asked to. */
 export function createSource(options: Options, given: Setup): Source {
@@ -18,6 +19,7 @@ export function createSource(options: Options, given: Setup): Source {
     restore: (request: RestoreRequest, context: Context) => prepareRestore(setup, request, context),
     check: (context) => checkSource(setup, context),
     inspect: (backup, context) => inspectCluster(backup, context),
+    wal: walFiles,
     lock: (name, holder, context) => takeLock(setup.settings, name, holder, context),
     close: async () => {
       await Promise.all([...attempts].map((attempt) => attempt.abandon()));

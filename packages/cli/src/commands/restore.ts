@@ -2,6 +2,7 @@ import { parseTime, prepareRestore } from '@pgsilo/engine';
 import type { PreparedRestore } from '@pgsilo/engine';
 import { PgsiloError, redact, type RowConflict, type RowSelection } from '@pgsilo/plugin';
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import { storedSize } from '../backup-document.ts';
 import { confirmReplacing } from '../confirm.ts';
 import type { Invocation } from '../invocation.ts';
@@ -13,6 +14,7 @@ import { parseRows } from '../rows-argument.ts';
 import { targetServer } from '../target-server.ts';
 import { formatAgo, formatTime } from '../terminal/format.ts';
 import { printable, printableText } from '../terminal/printable.ts';
+import { walFetchCommand } from '../wal-command.ts';
 import { indented } from '../terminal/wrap.ts';
 
 export interface RestoreOptions {
@@ -97,7 +99,9 @@ async function restore(
         unit,
         ...(backup === undefined ? {} : { backup }),
         ...(before === undefined ? {} : { before: parseTime(before, timezone) }),
-        ...(at === undefined ? {} : { at: parseTime(at, timezone) }),
+        ...(at === undefined
+          ? {}
+          : { at: parseTime(at, timezone), fetchCommand: walFetchCommand(resolve(file)) }),
         ...(sink === undefined ? {} : { sink }),
         ...(to === undefined ? {} : { to }),
         ...(options.tablespace === undefined ? {} : { tablespaces: parseFolders(options.tablespace) }),

@@ -11,7 +11,8 @@ export interface ServedFolder {
   stop(): Promise<void>;
 }
 
-const startTimeout = 30_000;
+// A restore_command may start Node for each segment, on a slow machine.
+const startTimeout = 90_000;
 
 /** An empty folder that a server's user may write into, and files in it belong to that user where a restore runs as root. The caller removes it. */
 export function folderForServer(): string {
