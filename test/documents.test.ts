@@ -49,7 +49,7 @@ describe('the documents', () => {
     let count = 0;
     for (const { name, text } of pages) {
       for (const line of commandsIn(text)) {
-        const [, command = '', rest = ''] = /^pgsilo (keys [a-z]+|\S+)(.*)$/.exec(line) ?? [];
+        const [, command = '', rest = ''] = /^pgsilo ((?:keys|wal) [a-z]+|\S+)(.*)$/.exec(line) ?? [];
         if (command.startsWith('-')) continue;
         count += 1;
         if (!helps.has(command))

@@ -4,7 +4,7 @@ import { bodyOf, collect, inOddChunks } from '@pgsilo/testkit';
 import { cutArtifacts } from '../src/artifacts.ts';
 import type { BackupStreamItem } from '../src/base-backup.ts';
 import { placeOf } from '../src/layout.ts';
-import { segmentsOf } from '../src/wal-range.ts';
+import { requireLog, segmentsOf } from '../src/wal-range.ts';
 
 interface File {
   readonly name: string;
@@ -182,6 +182,23 @@ describe('segments of write-ahead log', () => {
     ],
   ])('from %s to %s', (start, stop, names) => {
     expect([...segmentsOf({ timeline: 3, start, stop, segmentBytes })]).toEqual(names);
+  });
+
+  test('must all be there, and whole', () => {
+    const range = { timeline: 1, start: '0/2000028', stop: '0/4000100', segmentBytes };
+    const files = [2, 3, 4].map((n): [string, number] => [
+      `pg_wal/00000001000000000000000${n}`,
+      segmentBytes,
+    ]);
+    expect(() => requireLog(range, new Map(files))).not.toThrow();
+    for (const at of [0, 1, 2]) {
+      expect(() => requireLog(range, new Map(files.toSpliced(at, 1)))).toThrow(
+        /lacks 1 segments .*000000000000000/,
+      );
+      expect(() => requireLog(range, new Map(files.with(at, [files[at]![0], 4096])))).toThrow(
+        /lacks 1 segments/,
+      );
+    }
   });
 
   test('of 1 GB, of which each file has four', () => {
