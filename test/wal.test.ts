@@ -7,6 +7,20 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pgsilo, pgsiloOk, type CallOptions } from './services/pgsilo.ts';
 import { startServer, type TestServer } from './services/server.ts';
 
+/** The server's user calls `pgsilo wal fetch`: a checkout in a folder of root alone it cannot read. */
+function mayReadCheckout(): boolean {
+  try {
+    execFileSync('cat', [join(import.meta.dirname, '../packages/cli/src/main.ts')], {
+      ...serverUser(),
+      cwd: '/',
+      stdio: 'ignore',
+    });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 // Each stands on those before it.
 describe('write-ahead log of a server', { timeout: 180_000 }, () => {
   let folder: string;
@@ -76,7 +90,7 @@ describe('write-ahead log of a server', { timeout: 180_000 }, () => {
     expect(misnamed.stderr).toContain('another part of the log than its name says');
   });
 
-  it('brings a server back to a moment, and stops where it cannot', async () => {
+  it.skipIf(!mayReadCheckout())('brings a server back to a moment, and stops where it cannot', async () => {
     // What root has pushed is fetched by the user of the server.
     const identity = serverUser();
     if (identity) execFileSync('chown', ['-R', `${identity.uid}:${identity.gid}`, join(folder, "sto re'%f")]);
