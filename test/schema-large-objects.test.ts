@@ -208,6 +208,21 @@ describe.each(versions)('large objects by owner, PostgreSQL $major', { timeout: 
       expect(await server.query('app', described)).toEqual(now);
       expect(await server.query('app', docs('a'))).toEqual(wanted);
     });
+
+    it('all of them come back with everything, also where a call was killed before their schema was there', async () => {
+      const file = writePipeline(server, 'together', '{ by: owner }');
+      await pgsiloOk(['backup', file], at);
+      const before = await server.query('app', described);
+      const words = await server.query('app', docs('a'));
+      await server.query('postgres', 'ALTER DATABASE app RENAME TO lost');
+      const everything = ['restore', file, '--all', '--to-server', 'env:SCHEMAS_URL'];
+      await pgsiloOk(everything, at);
+      expect(await server.query('app', described)).toEqual(before);
+      await server.query('app', 'DROP SCHEMA a CASCADE');
+      await pgsiloOk(everything, at);
+      expect(await server.query('app', described)).toEqual(before);
+      expect(await server.query('app', docs('a'))).toEqual(words);
+    });
   });
 });
 

@@ -113,13 +113,11 @@ export class UnitReader {
             largeObjects,
             archiveVersion,
           });
-    const needsRoles = this.#roles.get(unit)?.names(schema === undefined ? settings : undefined) ?? [];
+    // Of an archive that is not understood nobody knows them.
+    const roles = this.#roles.get(unit)?.names(schema === undefined ? settings : undefined);
     this.#roles.delete(unit);
-    yield {
-      type: 'facts',
-      unit: unit.name,
-      facts: { status: 'good', ...facts, about: { ...about, needsRoles } },
-    };
+    const all = { ...about, ...(roles ? { needsRoles: roles } : {}) };
+    yield { type: 'facts', unit: unit.name, facts: { status: 'good', ...facts, about: all } };
   }
 }
 

@@ -1,9 +1,16 @@
-import type { Context, Recovery, RestoreRequest } from '@pgsilo/plugin';
+import {
+  PgsiloError,
+  type BackupView,
+  type Context,
+  type Recovery,
+  type RestoreRequest,
+} from '@pgsilo/plugin';
 import { openSession, parseConnection, refuseBadNames, sweepLeftovers } from '@pgsilo/postgres';
 import { listTenants } from '../plan.ts';
 import type { Schema } from '../schemas.ts';
 import { databaseOf, type SourceSetup } from '../setup.ts';
 import { databaseUnitName, schemaOf } from '../units.ts';
+import { describeUnread, unreadVersion } from '../unread-archive.ts';
 import { prepareDatabase } from './database.ts';
 import { finishDatabase, finishSchema, unfinishedUnits } from './finish.ts';
 import { missingRolesWarnings, stagesOf } from './order.ts';
@@ -30,10 +37,12 @@ export function recoverAll(setup: SourceSetup, server: string, context: Context)
     joined: {
       stages: (backups) => stagesOf(setup, backups),
       foresee: (backups, call) => missingRolesWarnings(there, backups, call),
-      restore: (request, call) =>
-        schemaOf(request.backup.unit) === undefined
+      restore: async (request, call) => {
+        refuseUnread(request.backup);
+        return schemaOf(request.backup.unit) === undefined
           ? prepareDatabase(setup, request, call)
-          : prepareSchema(setup, request, call),
+          : prepareSchema(setup, request, call);
+      },
       unfinished: (name, call) => unfinishedUnits(there, name, call),
       finish: (request: RestoreRequest, last, call) =>
         schemaOf(request.backup.unit) === undefined
@@ -41,6 +50,19 @@ export function recoverAll(setup: SourceSetup, server: string, context: Context)
           : finishSchema(setup, request, call),
     },
   };
+}
+
+/** It comes back by what its archive says, entry by entry. */
+function refuseUnread(backup: BackupView): void {
+  const version = unreadVersion(backup);
+  if (version === undefined) return;
+  throw new PgsiloError(
+    'restore.refused',
+    `${describeUnread(version)}: it cannot be put together with others`,
+    {
+      hint: 'Restore it by itself, into a new database, or look for a newer pgsilo.',
+    },
+  );
 }
 
 /** With `match` the tenants are those of the newest run: there a schema and its unit have one name. */
