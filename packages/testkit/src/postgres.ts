@@ -1,3 +1,5 @@
+export { clientPrograms } from './postgres/client-programs.ts';
+export type { RunningProgram } from './postgres/client-programs.ts';
 export { startPostgres } from './postgres/server.ts';
 export type { StartOptions, ThrowawayPostgres } from './postgres/server.ts';
 export { sharedPostgres } from './postgres/shared.ts';

@@ -1,8 +1,7 @@
-import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Source, SourceArtifact } from '@pgsilo/plugin';
 import { collect, testContext } from '@pgsilo/testkit';
-import { startPostgres, type ThrowawayPostgres } from '@pgsilo/testkit/postgres';
+import { clientPrograms, startPostgres, type ThrowawayPostgres } from '@pgsilo/testkit/postgres';
 import plugin from '../src/index.ts';
 import { createDatabases, readContext, sql } from './fixture.ts';
 
@@ -28,10 +27,6 @@ const sessions = (): Promise<unknown[]> =>
     'postgres',
     `SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'pgsilo %'`,
   );
-const childrenOf = (pid: number): string[] =>
-  spawnSync('ps', ['-o', 'args=', '--ppid', String(pid)], { encoding: 'utf8' })
-    .stdout.split('\n')
-    .filter((line) => line.includes('pg_dump'));
 const history = { lastBytes: (): undefined => undefined };
 
 describe('the source', () => {
@@ -65,7 +60,7 @@ describe('the source', () => {
     await expect.poll(sessions).toEqual([]);
     await expect(collect(body)).rejects.toMatchObject({ code: 'aborted' });
     await expect(items.next()).rejects.toMatchObject({ code: 'aborted' });
-    expect(childrenOf(process.pid)).toEqual([]);
+    expect(clientPrograms()).toEqual([]);
   });
 
   it('locks in the database of the connection', async () => {

@@ -1,10 +1,9 @@
-import { spawnSync } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { afterAll, beforeAll } from 'vitest';
 import type { Source } from '@pgsilo/plugin';
 import { recordingLogger } from '@pgsilo/testkit';
-import { startPostgres, type ThrowawayPostgres } from '@pgsilo/testkit/postgres';
+import { clientPrograms, startPostgres, type ThrowawayPostgres } from '@pgsilo/testkit/postgres';
 import { describeSource } from '@pgsilo/testkit/vitest';
 import plugin from '../src/index.ts';
 import { databasesOf, sql, textOf } from './cluster.ts';
@@ -16,17 +15,6 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 const setup = { pipeline: 'test', folder: tmpdir(), log: recordingLogger() };
-
-/** Client programs of this process, as `[pid, command]`. */
-function programs(): [pid: number, command: string][] {
-  const { stdout } = spawnSync('ps', ['-o', 'pid=,args=', '--ppid', String(process.pid)], {
-    encoding: 'utf8',
-  });
-  return stdout.split('\n').flatMap((line): [number, string][] => {
-    const [, pid, command] = /^\s*(\d+) (.*(?:pg_dumpall|psql).*)$/.exec(line) ?? [];
-    return pid && command && !command.includes('defunct') ? [[Number(pid), command]] : [];
-  });
-}
 
 const wholeServer =
   'A whole server is restored into an empty one and replaces nothing; restore.test.ts shows it.';
@@ -62,9 +50,9 @@ describeSource('dumpall', async () => {
     // Nothing listens at port 1.
     unreachable: () => create(server.url.replace(`:${server.port}/`, ':1/')),
     async killProducer() {
-      const running = programs();
+      const running = clientPrograms();
       if (running.length === 0) throw new Error('no client program is running');
-      for (const [pid] of running) process.kill(pid, 'SIGKILL');
+      for (const { pid } of running) process.kill(pid, 'SIGKILL');
     },
     async running() {
       const sessions = await sql<{ name: string }>(
@@ -73,7 +61,7 @@ describeSource('dumpall', async () => {
         `SELECT application_name AS name FROM pg_stat_activity WHERE application_name LIKE 'pgsilo %'`,
       );
       return [
-        ...programs().map(([, command]) => command),
+        ...clientPrograms().map(({ command }) => command),
         ...sessions.map(({ name }) => `server session ${name}`),
       ];
     },
