@@ -1,4 +1,4 @@
-import { PgsiloError, throwIfAborted, type Body, type ReadContext } from '@pgsilo/plugin';
+import { PgsiloError, throwIfAborted, type Body, type ReadContext, type SourceItem } from '@pgsilo/plugin';
 import type { ServerSettings } from './connection.ts';
 import { openSession, terminateSessions, type Session } from './session.ts';
 
@@ -98,5 +98,26 @@ export class Attempt {
         },
       );
     }
+  }
+}
+
+/**
+ * Reads in an attempt of its own, which is finished when all went well and abandoned otherwise.
+ * @param open where it stands meanwhile, so that it can be ended with the source.
+ */
+export async function* readInAttempt(
+  settings: ServerSettings,
+  open: Set<Attempt>,
+  context: ReadContext,
+  read: (attempt: Attempt) => AsyncIterable<SourceItem>,
+): AsyncGenerator<SourceItem> {
+  const attempt = new Attempt(settings, context);
+  open.add(attempt);
+  try {
+    yield* read(attempt);
+    await attempt.finish();
+  } finally {
+    await attempt.abandon();
+    open.delete(attempt);
   }
 }

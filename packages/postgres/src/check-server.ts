@@ -1,9 +1,38 @@
-import type { CheckResult } from '@pgsilo/plugin';
-import type { Session } from './session.ts';
+import type { CheckResult, Context } from '@pgsilo/plugin';
+import { failed } from './check-result.ts';
+import type { ServerSettings } from './connection.ts';
+import { openSession, type Session } from './session.ts';
 import { saferVersion, type Tool } from './tools.ts';
 
 const oldestServer = 14;
 const newestServer = 18;
+
+/** What `pgsilo doctor` says about the server itself, then what `look` finds there; that it cannot be reached is a failure of its own, and all that is said. */
+export async function* checkWithSession(
+  settings: ServerSettings,
+  { signal }: Context,
+  look: (session: Session) => AsyncIterable<CheckResult>,
+  database: string = settings.database,
+): AsyncGenerator<CheckResult> {
+  let session: Session;
+  try {
+    session = await openSession(settings, {
+      database,
+      applicationName: 'pgsilo check',
+      purpose: 'check the server',
+      signal,
+    });
+  } catch (error) {
+    yield failed('server', error);
+    return;
+  }
+  try {
+    yield* checkServer(session);
+    yield* look(session);
+  } finally {
+    await session.close();
+  }
+}
 
 /** What `pgsilo doctor` says about the server itself. */
 export async function* checkServer(session: Session): AsyncGenerator<CheckResult> {

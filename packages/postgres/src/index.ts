@@ -91,9 +91,9 @@ export { commandLine } from './program.ts';
 export type { Program } from './program.ts';
 export { findTool, saferVersion } from './tools.ts';
 export type { ClientPrograms, Tool, ToolName } from './tools.ts';
-export { Attempt } from './attempt.ts';
+export { Attempt, readInAttempt } from './attempt.ts';
 export { failed } from './check-result.ts';
-export { checkServer, describeTool } from './check-server.ts';
+export { checkServer, checkWithSession, describeTool } from './check-server.ts';
 export { databaseSizes, listDatabases, problemOf } from './databases.ts';
 export type { Database } from './databases.ts';
 export { anyGlob } from './glob.ts';
@@ -125,9 +125,11 @@ export {
   claimWorkingName,
   dropDatabase,
   dropWorking,
+  inWorking,
   isWorkingName,
   markWorking,
   sweepLeftovers,
+  sweepServer,
 } from './restore/working-database.ts';
 export { joinSnapshot, lockTables, ownTables, requireUntouched, takeSnapshot } from './snapshot.ts';
 export type { Snapshot } from './snapshot.ts';
@@ -141,8 +143,10 @@ export { refuseStandstill } from './standstill.ts';
 export { compareContents } from './fingerprint-archive.ts';
 export { artifactOf, findArtifact, readBytes, readFingerprint, readSettings } from './artifacts.ts';
 export { applySettings } from './restore/apply-settings.ts';
-export { downgradeProblem } from './restore/downgrade.ts';
-export { asRestoreError, undo } from './restore/undo.ts';
+export { downgradeProblem, refuseDowngrade } from './restore/downgrade.ts';
+export { createClosed } from './restore/create-closed.ts';
+export { requireEqual } from './restore/require-equal.ts';
+export { asRestoreError, undo, undoneError } from './restore/undo.ts';
 export type { UnfinishedRestore } from './restore/undo.ts';
 export { findPgRestore, jobsOf, runPgRestore } from './restore/pg-restore.ts';
 export type { PgRestoreJob } from './restore/pg-restore.ts';

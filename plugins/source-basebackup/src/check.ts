@@ -1,6 +1,6 @@
 import type { CheckResult, Context } from '@pgsilo/plugin';
 import {
-  checkServer, describeTool, failed, openReplication, openSession, plural, showName, type Session,
+  checkWithSession, describeTool, failed, openReplication, plural, showName, type Session,
 } from '@pgsilo/postgres'; // prettier-ignore
 import { readClusterMap, requireVersion } from './cluster-map.ts';
 import { readServerFiles } from './server-files.ts';
@@ -8,34 +8,22 @@ import type { SourceSetup } from './setup.ts';
 import { findVerifier } from './verify-program.ts';
 
 /** What `pgsilo doctor` says about server, role, settings and programs. */
-export async function* checkSource(setup: SourceSetup, context: Context): AsyncGenerator<CheckResult> {
-  let session: Session;
+export function checkSource(setup: SourceSetup, context: Context): AsyncGenerator<CheckResult> {
+  return checkWithSession(setup.settings, context, (session) => look(setup, session, context));
+}
+
+async function* look(setup: SourceSetup, session: Session, context: Context): AsyncGenerator<CheckResult> {
   try {
-    session = await openSession(setup.settings, {
-      applicationName: 'pgsilo check',
-      purpose: 'check the server',
-      signal: context.signal,
-    });
+    requireVersion(session);
   } catch (error) {
-    yield failed('server', error);
+    yield failed('base backup', error);
     return;
   }
-  try {
-    yield* checkServer(session);
-    try {
-      requireVersion(session);
-    } catch (error) {
-      yield failed('base backup', error);
-      return;
-    }
-    yield* checkReplication(session, context);
-    yield* checkChecksums(session);
-    yield* checkTablespaces(session);
-    yield* checkConfiguration(session, context);
-    yield await checkVerifier(setup, session, context);
-  } finally {
-    await session.close();
-  }
+  yield* checkReplication(session, context);
+  yield* checkChecksums(session);
+  yield* checkTablespaces(session);
+  yield* checkConfiguration(session, context);
+  yield await checkVerifier(setup, session, context);
 }
 
 /** By connecting as a backup does: that finds a missing line in pg_hba.conf and walsenders that are all taken, too. */

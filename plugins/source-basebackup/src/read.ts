@@ -6,7 +6,7 @@ import {
   type ReadContext,
   type SourceItem,
 } from '@pgsilo/plugin';
-import { Attempt, openReplication, type Session } from '@pgsilo/postgres';
+import { openReplication, readInAttempt, type Attempt, type Session } from '@pgsilo/postgres';
 import { cutArtifacts } from './artifacts.ts';
 import { BaseBackup } from './base-backup.ts';
 import { clusterFileName, type ClusterFile } from './cluster-file.ts';
@@ -21,21 +21,15 @@ import { missingSegments, type WalRange } from './wal-range.ts';
 const mostWarnings = 20;
 
 /** Backs up the files of the whole server by one BASE_BACKUP, cut on its way. */
-export async function* readCluster(
+export function readCluster(
   setup: SourceSetup,
   open: Set<Attempt>,
   job: Job,
   context: ReadContext,
 ): AsyncGenerator<SourceItem> {
-  const attempt = new Attempt(setup.settings, context);
-  open.add(attempt);
-  try {
+  return readInAttempt(setup.settings, open, context, async function* (attempt) {
     for (const unit of job.units) yield* readUnit(setup, unit.name, attempt, context);
-    await attempt.finish();
-  } finally {
-    await attempt.abandon();
-    open.delete(attempt);
-  }
+  });
 }
 
 async function* readUnit(

@@ -10,7 +10,7 @@ import {
   type ToolName,
   failed,
   takeSnapshot,
-  checkServer,
+  checkWithSession,
   connectionForPrograms,
   describeTool,
   failsAtFirst,
@@ -24,34 +24,22 @@ import type { SourceSetup } from './setup.ts';
 const applicationName = 'pgsilo check';
 
 /** What `pgsilo doctor` says about server, role, list of tenants and client programs. */
-export async function* checkSource(setup: SourceSetup, context: Context): AsyncGenerator<CheckResult> {
-  let session: Session;
+export function checkSource(setup: SourceSetup, context: Context): AsyncGenerator<CheckResult> {
+  return checkWithSession(setup.settings, context, (session) => look(setup, session, context));
+}
+
+async function* look(setup: SourceSetup, session: Session, context: Context): AsyncGenerator<CheckResult> {
+  yield* checkTools(setup, session, context);
+  let plan: Plan | undefined;
   try {
-    session = await openSession(setup.settings, {
-      applicationName,
-      purpose: 'check the server',
-      signal: context.signal,
-    });
+    plan = await planUnits(setup, { lastBytes: () => undefined }, context);
   } catch (error) {
-    yield failed('server', error);
-    return;
+    yield failed('units', error);
   }
-  try {
-    yield* checkServer(session);
-    yield* checkTools(setup, session, context);
-    let plan: Plan | undefined;
-    try {
-      plan = await planUnits(setup, { lastBytes: () => undefined }, context);
-    } catch (error) {
-      yield failed('units', error);
-    }
-    if (!plan) return;
-    yield* describePlan(plan);
-    yield* checkAccess(setup, session, plan, context);
-    yield* checkLockHeadroom(setup, session, plan, context);
-  } finally {
-    await session.close();
-  }
+  if (!plan) return;
+  yield* describePlan(plan);
+  yield* checkAccess(setup, session, plan, context);
+  yield* checkLockHeadroom(setup, session, plan, context);
 }
 
 async function* checkTools(

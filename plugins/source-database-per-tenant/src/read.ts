@@ -9,7 +9,8 @@ import {
   refuseStandstill,
   showName,
   type Fingerprint,
-  Attempt,
+  readInAttempt,
+  type Attempt,
   lockTables,
   takeSnapshot,
   connectionForPrograms,
@@ -27,19 +28,12 @@ export async function* readJob(
   job: Job,
   context: ReadContext,
 ): AsyncGenerator<SourceItem> {
-  for (const unit of job.units) {
-    const attempt = new Attempt(setup.settings, context);
-    open.add(attempt);
-    try {
-      yield* unit.name === globalsUnit.name
+  for (const unit of job.units)
+    yield* readInAttempt(setup.settings, open, context, (attempt) =>
+      unit.name === globalsUnit.name
         ? readGlobals(setup, attempt, context)
-        : readDatabase(setup, unit, sizeOf(job), attempt, context);
-      await attempt.finish();
-    } finally {
-      await attempt.abandon();
-      open.delete(attempt);
-    }
-  }
+        : readDatabase(setup, unit, sizeOf(job), attempt, context),
+    );
 }
 
 /** What the database holds, indexes included: a dump is rarely larger. Stores choose the size of their parts by it. */

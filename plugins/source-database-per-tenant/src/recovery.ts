@@ -1,5 +1,5 @@
 import type { Context, Recovery, RecoveryUnit } from '@pgsilo/plugin';
-import { anyGlob, openSession, parseConnection, refuseBadNames, sweepLeftovers } from '@pgsilo/postgres';
+import { anyGlob, parseConnection, refuseBadNames, sweepServer } from '@pgsilo/postgres';
 import { globalsUnit } from './globals.ts';
 import { listTenants } from './plan.ts';
 import type { SourceSetup } from './setup.ts';
@@ -14,7 +14,7 @@ export function recoverAll(setup: SourceSetup, server: string, context: Context)
       ...(registry ? [{ unit: registry.database, to: registry.database }] : []),
     ],
     async others(known) {
-      await sweep(there, context);
+      await sweepServer(there.settings, context);
       if (setup.options.match !== undefined) return matching(setup, await known());
       const listed = await listTenants(there, new Map(), context);
       refuseBadNames(listed, 'database');
@@ -31,17 +31,4 @@ function matching({ options }: SourceSetup, known: readonly string[]): RecoveryU
   return known
     .filter((name) => !name.startsWith('@') && matches(name) && !excluded(name))
     .map((name) => ({ unit: name, to: name }));
-}
-
-async function sweep({ settings }: SourceSetup, context: Context): Promise<void> {
-  const session = await openSession(settings, {
-    applicationName: 'pgsilo restore all',
-    purpose: 'remove what killed restores left',
-    signal: context.signal,
-  });
-  try {
-    await sweepLeftovers(session, context);
-  } finally {
-    await session.close();
-  }
 }

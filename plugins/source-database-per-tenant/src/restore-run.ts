@@ -4,9 +4,9 @@ import {
   applySettingsStatements,
   undo,
   compareFingerprint,
-  createDatabaseStatement,
-  openSession,
-  quoteIdentifier,
+  createClosed,
+  inWorking,
+  requireEqual,
   showName,
   type Session,
   renameDatabases,
@@ -51,18 +51,9 @@ export async function runRestore(prepared: PreparedRestore): Promise<RestoreOutc
 
 /** Makes the working database. */
 export async function createWorking(prepared: PreparedRestore, working: string): Promise<void> {
-  const { admin, request, settings, restorer } = prepared;
-  // Who is no superuser works under the final owner from the start: its rights in the schema public hang on that.
-  const owner = request.owner && !restorer.superuser ? settings.owner : undefined;
-  await admin.query(
-    createDatabaseStatement(settings, working, {
-      major: admin.major,
-      owner,
-      tablespace: prepared.conditions.tablespace,
-      templateRules: prepared.conditions.templateRules,
-    }),
-  );
-  await admin.query(`REVOKE ALL ON DATABASE ${quoteIdentifier(working)} FROM PUBLIC`);
+  const { admin, request, settings, restorer, conditions } = prepared;
+  const { tablespace, templateRules } = conditions;
+  await createClosed(admin, working, settings, { request, restorer, tablespace, templateRules });
   await markWorking(admin, working, request);
 }
 
@@ -83,42 +74,15 @@ async function compareWorking(prepared: PreparedRestore, working: string): Promi
 }
 
 /** Compares it with the fingerprint, if there is one. Throws `restore.mismatch`. */
-export async function compareCopy(
+export function compareCopy(
   { fingerprint, context }: Pick<PreparedRestore, 'fingerprint' | 'context'>,
   session: Session,
 ): Promise<string> {
-  if (!fingerprint) return 'nothing, because the backup has no fingerprint';
-  const { compared, differences } = await compareFingerprint(session, fingerprint, context);
-  if (differences.length === 0) return compared;
-  throw new PgsiloError(
-    'restore.mismatch',
-    `what was restored is not what the backup's fingerprint says:\n${differences.map((each) => `- ${each}`).join('\n')}`,
-    { hint: 'Try another backup (--before) or sink (--from), and pgsilo verify --level decode.' },
-  );
+  return requireEqual(fingerprint, (wanted) => compareFingerprint(session, wanted, context));
 }
 
 async function analyze(prepared: PreparedRestore, working: string): Promise<void> {
   await inWorking(prepared, working, 'analyze the restored database', (session) => session.query('ANALYZE'));
-}
-
-async function inWorking<T>(
-  prepared: PreparedRestore,
-  database: string,
-  purpose: string,
-  work: (session: Session) => Promise<T>,
-): Promise<T> {
-  const { admin, applicationName, context } = prepared;
-  const session = await openSession(admin.settings, {
-    database,
-    applicationName,
-    purpose,
-    signal: context.signal,
-  });
-  try {
-    return await work(session);
-  } finally {
-    await session.close();
-  }
 }
 
 async function swapIn(prepared: PreparedRestore, working: string): Promise<void> {

@@ -7,7 +7,7 @@ import {
   type RowSelection,
 } from '@pgsilo/plugin';
 import {
-  artifactOf, databaseExists, downgradeProblem, findPgRestore, fingerprintOfEntries, isTable, listed, majorVersion, openAdmin, openSession, parseTableName,
+  artifactOf, databaseExists, refuseDowngrade, findPgRestore, fingerprintOfEntries, isTable, listed, majorVersion, openAdmin, openSession, parseTableName,
   readFingerprint, readRestorer, readSettings, readToc, refuseAbsentTables, refuseFilledTables, refuseOthersWithRows, rowsRestoration, showName, showTable,
   splitTableName, targetNames, targetServer, throwProblems, type RowsTable, type Session, type TocEntry,
 } from '@pgsilo/postgres'; // prettier-ignore
@@ -41,8 +41,7 @@ export async function prepareRowsRestore(
           hint: 'Restore all of it: --replace.',
         },
       );
-    const downgrade = downgradeProblem(majorVersion(backup.facts.server.version), admin.major);
-    throwProblems(downgrade ? [downgrade] : []);
+    refuseDowngrade(backup, admin.major);
     const settings = await readSettings(backup);
     const fingerprint = await readFingerprint(backup);
     const archive = await request.step('fetch the backup and check its hashes', () =>
@@ -84,12 +83,7 @@ export async function prepareRowsRestore(
       show: showTable,
       onConflict: request.onConflict ?? 'fail',
       lockTimeout: setup.options.lockTimeout,
-      warnings:
-        chosen.length < toc.entries.length && toc.entries.some(({ desc }) => desc.startsWith('BLOB'))
-          ? [
-              'large objects are not brought back with rows: numbers of them in these rows mean what is there now',
-            ]
-          : [],
+      largeObjects: toc.entries.some(({ desc }) => desc.startsWith('BLOB')),
     });
   } catch (error) {
     await Promise.all([session?.close(), admin.close()]);

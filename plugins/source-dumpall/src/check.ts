@@ -1,10 +1,9 @@
 import type { CheckResult, Context } from '@pgsilo/plugin';
 import {
-  checkServer,
+  checkWithSession,
   describeTool,
   failed,
   findTool,
-  openSession,
   plural,
   showName,
   type Session,
@@ -15,26 +14,14 @@ import { findPsql } from './psql.ts';
 import type { SourceSetup } from './setup.ts';
 
 /** What `pgsilo doctor` says about server, role, databases and client programs. */
-export async function* checkSource(setup: SourceSetup, context: Context): AsyncGenerator<CheckResult> {
-  let session: Session;
-  try {
-    session = await openSession(setup.settings, {
-      applicationName: 'pgsilo check',
-      purpose: 'check the server',
-      signal: context.signal,
-    });
-  } catch (error) {
-    yield failed('server', error);
-    return;
-  }
-  try {
-    yield* checkServer(session);
-    yield* checkTools(setup, session, context);
-    yield* checkRole(setup, session);
-    yield* checkDatabases(setup, session, context);
-  } finally {
-    await session.close();
-  }
+export function checkSource(setup: SourceSetup, context: Context): AsyncGenerator<CheckResult> {
+  return checkWithSession(setup.settings, context, (session) => look(setup, session, context));
+}
+
+async function* look(setup: SourceSetup, session: Session, context: Context): AsyncGenerator<CheckResult> {
+  yield* checkTools(setup, session, context);
+  yield* checkRole(setup, session);
+  yield* checkDatabases(setup, session, context);
 }
 
 async function* checkTools(

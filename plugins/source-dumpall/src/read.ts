@@ -1,6 +1,7 @@
 import { PgsiloError, type Body, type Job, type ReadContext, type SourceItem } from '@pgsilo/plugin';
 import {
-  Attempt,
+  readInAttempt,
+  type Attempt,
   connectionForPrograms,
   findTool,
   produce,
@@ -18,21 +19,15 @@ import type { SourceSetup } from './setup.ts';
 export const artifactName = 'cluster.sql';
 
 /** Backs up the server by one pg_dumpall, whose output is read on the way: it is stored only if a restore could read it. */
-export async function* readCluster(
+export function readCluster(
   setup: SourceSetup,
   open: Set<Attempt>,
   job: Job,
   context: ReadContext,
 ): AsyncGenerator<SourceItem> {
-  const attempt = new Attempt(setup.settings, context);
-  open.add(attempt);
-  try {
+  return readInAttempt(setup.settings, open, context, async function* (attempt) {
     for (const unit of job.units) yield* readUnit(setup, unit.name, job.estimatedBytes, attempt, context);
-    await attempt.finish();
-  } finally {
-    await attempt.abandon();
-    open.delete(attempt);
-  }
+  });
 }
 
 async function* readUnit(

@@ -1,6 +1,6 @@
 import type { CheckResult, Context, Plan } from '@pgsilo/plugin';
 import {
-  checkServer, connectionForPrograms, describeTool, failed, findTool, openSession, plural, readAccessProblem, runTool, showName, takeSnapshot, type Session,
+  checkWithSession, connectionForPrograms, describeTool, failed, findTool, openSession, plural, readAccessProblem, runTool, showName, takeSnapshot, type Session,
 } from '@pgsilo/postgres'; // prettier-ignore
 import { countLargeObjects, requireLargeObjectsKnown } from './large-objects.ts';
 import { describeLocks, lockHeadroom, locksHint } from './locks.ts';
@@ -12,35 +12,27 @@ const applicationName = 'pgsilo check';
 const comfortable = 0.5;
 
 /** What `pgsilo doctor` says about server, role, list of tenants and client programs. */
-export async function* checkSource(setup: SourceSetup, context: Context): AsyncGenerator<CheckResult> {
-  let session: Session;
+export function checkSource(setup: SourceSetup, context: Context): AsyncGenerator<CheckResult> {
+  return checkWithSession(
+    setup.settings,
+    context,
+    (session) => look(setup, session, context),
+    databaseOf(setup),
+  );
+}
+
+async function* look(setup: SourceSetup, session: Session, context: Context): AsyncGenerator<CheckResult> {
+  yield* checkTools(setup, session, context);
+  let plan: Plan | undefined;
   try {
-    session = await openSession(setup.settings, {
-      database: databaseOf(setup),
-      applicationName,
-      purpose: 'check the server',
-      signal: context.signal,
-    });
+    plan = await planUnits(setup, { lastBytes: () => undefined }, context);
   } catch (error) {
-    yield failed('server', error);
-    return;
+    yield failed('units', error);
   }
-  try {
-    yield* checkServer(session);
-    yield* checkTools(setup, session, context);
-    let plan: Plan | undefined;
-    try {
-      plan = await planUnits(setup, { lastBytes: () => undefined }, context);
-    } catch (error) {
-      yield failed('units', error);
-    }
-    if (plan) yield* describePlan(plan);
-    yield await checkAccess(session);
-    yield await checkLocks(session);
-    yield await checkLargeObjects(setup, session, context);
-  } finally {
-    await session.close();
-  }
+  if (plan) yield* describePlan(plan);
+  yield await checkAccess(session);
+  yield await checkLocks(session);
+  yield await checkLargeObjects(setup, session, context);
 }
 
 async function* checkTools(

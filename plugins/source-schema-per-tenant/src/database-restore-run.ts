@@ -1,9 +1,9 @@
 import { throwIfAborted, type Context, type RestoreOutcome, type RestoreRequest } from '@pgsilo/plugin';
 import {
-  applySettings, applySettingsStatements, claimWorkingName, createDatabaseStatement, markWorking, quoteIdentifier, renameDatabases, runPgRestore, sweepLeftovers,
+  applySettings, applySettingsStatements, claimWorkingName, createClosed, inWorking, markWorking, quoteIdentifier, renameDatabases, runPgRestore, sweepLeftovers,
   templateHasRules, undo, type DatabaseSettings, type Fingerprint, type Restorer, type Session, type TargetNames, type Tool,
 } from '@pgsilo/postgres'; // prettier-ignore
-import { compare, inWorking } from './restore-run.ts';
+import { compare } from './restore-run.ts';
 import { restoreInSections, type ArchivePart } from './restore-sections.ts';
 import type { LargeObjectArchive } from './restored-large-objects.ts';
 import type { SourceSetup } from './setup.ts';
@@ -67,11 +67,8 @@ async function createDatabase(
   { admin, settings, request, restorer }: PreparedDatabaseRestore,
   working: string,
 ): Promise<void> {
-  // Who is no superuser works under the final owner from the start: its rights in the schema public hang on that.
-  const owner = request.owner && !restorer.superuser ? settings.owner : undefined;
   const templateRules = await templateHasRules(admin);
-  await admin.query(createDatabaseStatement(settings, working, { major: admin.major, owner, templateRules }));
-  await admin.query(`REVOKE ALL ON DATABASE ${quoteIdentifier(working)} FROM PUBLIC`);
+  await createClosed(admin, working, settings, { request, restorer, templateRules });
   await markWorking(admin, working, request);
 }
 

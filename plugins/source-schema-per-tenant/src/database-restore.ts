@@ -1,11 +1,12 @@
 import { createReadStream } from 'node:fs';
 import { PgsiloError, type Context, type Restoration, type RestoreRequest } from '@pgsilo/plugin';
 import {
-  artifactOf, describeFingerprint, describeServer, downgradeProblem, findPgRestore, fingerprintOfEntries, listed, majorVersion, missingRoles, openAdmin, plural,
+  artifactOf, describeFingerprint, describeServer, refuseDowngrade, findPgRestore, fingerprintOfEntries, listed, majorVersion, missingRoles, openAdmin, plural,
   readFingerprint, readRestorer, readSettings, readToc, rolesNamed, rolesNeeded, showName, showRoles, targetNames, targetServer, throwProblems,
   type Problem, type Session, type Toc, type TocEntry,
 } from '@pgsilo/postgres'; // prettier-ignore
 import { runDatabaseRestore } from './database-restore-run.ts';
+import { extensionProblems } from './recovery/conditions.ts';
 import { refuseExisting, refuseLongDatabaseName } from './new-database.ts';
 import type { ArchivePart } from './restore-sections.ts';
 import { countOf, fetchLargeObjects } from './restored-large-objects.ts';
@@ -31,8 +32,7 @@ export async function prepareDatabaseRestore(
   );
   try {
     await refuseExisting(admin, names.target);
-    const downgrade = downgradeProblem(majorVersion(backup.facts.server.version), admin.major);
-    throwProblems(downgrade ? [downgrade] : []);
+    refuseDowngrade(backup, admin.major);
     const { toc, archives } = await request.step('fetch the backup and check its hashes', () =>
       fetchArchives(request),
     );
@@ -42,7 +42,7 @@ export async function prepareDatabaseRestore(
       ({ entries }) => entries,
     );
     throwProblems([
-      ...(await missingExtensions(admin, all)),
+      ...(await extensionProblems(admin, all)),
       ...(await missingRolesOf(admin, owner ? rolesNeeded(all, settings) : new Set(all.flatMap(rolesNamed)))),
     ]);
     const fingerprint = await readFingerprint(backup);
@@ -135,20 +135,6 @@ function leftOut(out: readonly TocEntry[]): readonly string[] {
   const named = out.filter(({ desc }) => !said.has(desc)).map(({ desc, tag }) => `${desc} ${showName(tag)}`);
   if (named.length === 0) return [];
   return [`what needs schemas of tenants is left out, because they are not there: ${listed(named)}`];
-}
-
-async function missingExtensions(admin: Session, entries: readonly TocEntry[]): Promise<readonly Problem[]> {
-  const rows = await admin.query<{ name: string }>('SELECT name::text AS name FROM pg_available_extensions');
-  const there = new Set(rows.map(({ name }) => name));
-  const missing = entries.filter(({ desc, tag }) => desc === 'EXTENSION' && !there.has(tag));
-  if (missing.length === 0) return [];
-  return [
-    {
-      code: 'restore.refused',
-      message: `the server lacks extensions that the backup needs: ${listed(missing.map(({ tag }) => showName(tag)))}`,
-      hint: 'Install their packages on the server that is restored into.',
-    },
-  ];
 }
 
 async function missingRolesOf(admin: Session, roles: ReadonlySet<string>): Promise<readonly Problem[]> {

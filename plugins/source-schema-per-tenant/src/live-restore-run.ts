@@ -1,7 +1,5 @@
-import { PgsiloError, throwIfAborted, toPgsiloError, type RestoreOutcome } from '@pgsilo/plugin';
-import {
-  asRestoreError, compareFingerprintWithin, quoteIdentifier, showName, terminateSessions, throwProblems, transactionOutcome, type Fingerprint,
-} from '@pgsilo/postgres'; // prettier-ignore
+import { throwIfAborted, toPgsiloError, type PgsiloError, type RestoreOutcome } from '@pgsilo/plugin';
+import { quoteIdentifier, showName, throwProblems } from '@pgsilo/postgres';
 import { schemaTies } from './dependents.ts';
 import { findSchema, tieProblems } from './live-conditions.ts';
 import { lockReplaced } from './live-lock.ts';
@@ -9,21 +7,23 @@ import type { PreparedLiveRestore } from './live-restore.ts';
 import { clearLargeObjects } from './live-large-objects.ts';
 import { placeLargeObjects, stageLargeObjects } from './place-large-objects.ts';
 import { restoreDefinitions, restoreRows, restoreSchema, restoreTheRest } from './live-statements.ts';
+import {
+  analyzeSchema,
+  commit,
+  compareWithin,
+  refuseSecond,
+  undoneOf,
+  type Progress,
+} from './schema-transaction.ts';
 import { staleNames } from './stale-names.ts';
 import { movePublications, publicationsOf } from './publications.ts';
-
-/** How far a restore has come, for whoever has to say what became of it. */
-interface Progress {
-  /** The transaction's number, once it is about to be committed. */
-  committing: string | undefined;
-}
 
 /**
  * Restores a schema in one transaction of the database that it belongs in. Until COMMIT nobody sees any of it, and whatever ends this process, its connection or the server undoes it:
  * there is no moment at which the live schema is away.
  */
 export async function runLiveRestore(prepared: PreparedLiveRestore): Promise<RestoreOutcome> {
-  const progress: Progress = { committing: undefined };
+  const progress: Progress = {};
   const warnings = [...prepared.warnings];
   let compared: string;
   try {
@@ -46,7 +46,7 @@ async function inTransaction(
   const compared = await request
     .step('restore the data', async () => {
       await session.query(`SET LOCAL lock_timeout = ${Math.ceil(setup.options.lockTimeout)}`);
-      await refuseSecond(prepared);
+      await refuseSecond(session, schema);
       if (live) await rename(schema, aside);
       await restoreSchema(prepared);
       await restoreDefinitions(prepared);
@@ -54,7 +54,7 @@ async function inTransaction(
       return prepared.fingerprint;
     })
     .then((fingerprint) =>
-      request.step('compare with the fingerprint', () => compare(prepared, fingerprint)),
+      request.step('compare with the fingerprint', () => compareWithin(session, fingerprint, context)),
     );
   const { largeObjects } = prepared;
   const replacing = largeObjects.replacedOf !== undefined;
@@ -64,7 +64,7 @@ async function inTransaction(
       if (!replacing) await placeLargeObjects(prepared);
     });
   await request.step('build indexes and constraints', () => restoreTheRest(prepared));
-  await request.step('analyze', () => analyze(prepared));
+  await request.step('analyze', () => analyzeSchema(session, schema));
   if (target !== schema) {
     await rename(schema, target);
     warnings.push(...(await staleNames(session, target, schema)));
@@ -74,52 +74,13 @@ async function inTransaction(
     if (live && request.replace) await putInPlace(prepared, live.oid, warnings);
     if (replacing) await replaceLargeObjects(prepared, largeObjects.replacedOf, warnings);
     throwIfAborted(context.signal);
-    // Should this machine vanish without a word, the server must not keep the locks for the minutes that TCP takes to notice.
-    await session.query("SET LOCAL idle_in_transaction_session_timeout = '10s'");
-    const [row] = await session.query<{ id: string }>('SELECT pg_current_xact_id()::text AS id');
-    progress.committing = row!.id;
-    await session.query('COMMIT');
+    await commit(session, progress);
   };
   await request.step(name, async () => {
     if (live && !request.replace) await rename(aside, schema);
     await (live && request.replace ? request.swap(schema, end) : end());
   });
   return compared;
-}
-
-/** Two restores of one schema would wait for each other for as long as one of them takes. */
-async function refuseSecond({ session, schema }: PreparedLiveRestore): Promise<void> {
-  const [row] = await session.query<{ taken: boolean }>(
-    `SELECT pg_try_advisory_xact_lock(('x' || substr(md5('pgsilo restore ' || $1), 1, 16))::bit(64)::bigint) AS taken`,
-    [schema],
-  );
-  if (row!.taken) return;
-  throw new PgsiloError('restore.refused', `another restore of schema ${showName(schema)} is running`, {
-    hint: 'Wait for it to end.',
-  });
-}
-
-async function compare(
-  { session, context }: PreparedLiveRestore,
-  fingerprint: Fingerprint | undefined,
-): Promise<string> {
-  if (!fingerprint) return 'nothing, because the backup has no fingerprint';
-  const { compared, differences } = await compareFingerprintWithin(session, fingerprint, context);
-  if (differences.length === 0) return compared;
-  throw new PgsiloError(
-    'restore.mismatch',
-    `what was restored is not what the backup's fingerprint says:\n${differences.map((each) => `- ${each}`).join('\n')}`,
-    { hint: 'Try another backup (--before) or sink (--from), and pgsilo verify --level decode.' },
-  );
-}
-
-async function analyze({ session, schema }: PreparedLiveRestore): Promise<void> {
-  const tables = await session.query<{ name: string }>(
-    `SELECT c.relname::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'm')`,
-    [schema],
-  );
-  for (const { name } of tables)
-    await session.query(`ANALYZE ${quoteIdentifier(schema)}.${quoteIdentifier(name)}`);
 }
 
 /** The last steps, under locks that keep everybody out of the replaced tables: short, and looked at once more. */
@@ -152,35 +113,16 @@ async function replaceLargeObjects(
   await placeLargeObjects(prepared);
 }
 
-/** Makes sure that the server has undone it, and says what became of it. */
-async function undone(
-  prepared: PreparedLiveRestore,
+function undone(
+  { session, applicationName, schema, target, aside, request, live }: PreparedLiveRestore,
   progress: Progress,
   error: unknown,
 ): Promise<PgsiloError> {
-  const failure = asRestoreError(error);
-  const note = await settle(prepared, progress).catch(
-    (settling: unknown) =>
-      `The server could not be asked what became of it (${toPgsiloError(settling).message}); unless its COMMIT was reached, the server undoes it by itself.`,
-  );
-  const join = failure.message.includes('\n') ? '\n' : /[.!?]$/.test(failure.message) ? ' ' : '. ';
-  return new PgsiloError(failure.code, `${failure.message}${join}${note}`, {
-    cause: error,
-    ...(failure.hint === undefined ? {} : { hint: failure.hint }),
-  });
-}
-
-async function settle(
-  { session, applicationName, schema, target, aside, request, live }: PreparedLiveRestore,
-  { committing }: Progress,
-): Promise<string> {
-  await session.query('ROLLBACK').catch(() => undefined);
-  await session.close();
-  await terminateSessions({ ...session.settings, database: session.database }, applicationName, 60_000);
-  if (committing === undefined) return 'Nothing was changed.';
-  if ((await transactionOutcome(session, committing)) !== 'committed') return 'Nothing was changed.';
   const kept = request.replace && live ? `, ${showName(aside)} the replaced one` : '';
-  return `All of it had been done by then: ${showName(request.replace ? schema : target)} is the restored schema${kept}.`;
+  return undoneOf(session, applicationName, progress, error, {
+    undone: 'Nothing was changed.',
+    done: `All of it had been done by then: ${showName(request.replace ? schema : target)} is the restored schema${kept}.`,
+  });
 }
 
 /** What is done after the restored schema has its name, and the report. Never throws: the restore is whole by now. */

@@ -1,6 +1,6 @@
 import type { Job, ReadContext, SourceItem } from '@pgsilo/plugin';
 import {
-  Attempt, beginArchive, EntryOwners, findTool, lockTables, prepareFingerprints, readDatabaseSettings, requireUntouched, showName, splitArchive, takeSnapshot, type Session,
+  beginArchive, EntryOwners, findTool, lockTables, prepareFingerprints, readDatabaseSettings, requireUntouched, showName, splitArchive, takeSnapshot, readInAttempt, type Attempt, type Session,
 } from '@pgsilo/postgres'; // prettier-ignore
 import { dump, type Extent } from './dump.ts';
 import { Groups } from './groups.ts';
@@ -35,19 +35,16 @@ export async function* readJob(
   job: Job,
   context: ReadContext,
 ): AsyncGenerator<SourceItem> {
-  const attempt = new Attempt(setup.settings, context);
-  attempts.add(attempt);
   let share: Share | undefined;
   try {
-    const details = readDetails(job);
-    const session = await attempt.open(databaseOf(setup), 'back up');
-    if (details.kind !== 'pass') share = await shared.join(session);
-    yield* readUnits(setup, attempt, session, share, { job, details }, context);
-    await attempt.finish();
+    yield* readInAttempt(setup.settings, attempts, context, async function* (attempt) {
+      const details = readDetails(job);
+      const session = await attempt.open(databaseOf(setup), 'back up');
+      if (details.kind !== 'pass') share = await shared.join(session);
+      yield* readUnits(setup, attempt, session, share, { job, details }, context);
+    });
     share?.keep();
   } finally {
-    await attempt.abandon();
-    attempts.delete(attempt);
     share?.leave();
   }
 }

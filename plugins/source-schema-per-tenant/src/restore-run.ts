@@ -1,12 +1,6 @@
+import { throwIfAborted, type Context, type RestoreOutcome, type RestoreRequest } from '@pgsilo/plugin';
 import {
-  PgsiloError,
-  throwIfAborted,
-  type Context,
-  type RestoreOutcome,
-  type RestoreRequest,
-} from '@pgsilo/plugin';
-import {
-  claimWorkingName, compareFingerprint, listed, createDatabaseStatement, markWorking, openSession, quoteIdentifier, renameDatabases, runPgRestore, showName, sweepLeftovers,
+  claimWorkingName, compareFingerprint, listed, createDatabaseStatement, inWorking, markWorking, quoteIdentifier, renameDatabases, requireEqual, runPgRestore, showName, sweepLeftovers,
   templateHasRules, undo, type Fingerprint, type Session, type TargetNames, type TocEntry, type Tool,
 } from '@pgsilo/postgres'; // prettier-ignore
 import type { UnitNeeds } from './about.ts';
@@ -134,32 +128,9 @@ export async function restoreInto(prepared: PreparedRestore, working: string): P
 }
 
 /** Compares it with the fingerprint, if there is one. Throws `restore.mismatch`. */
-export async function compare(
-  prepared: Pick<PreparedRestore, 'fingerprint' | 'context'>,
+export function compare(
+  { fingerprint, context }: Pick<PreparedRestore, 'fingerprint' | 'context'>,
   session: Session,
 ): Promise<string> {
-  if (!prepared.fingerprint) return 'nothing, because the backup has no fingerprint';
-  const { compared, differences } = await compareFingerprint(session, prepared.fingerprint, prepared.context);
-  if (differences.length === 0) return compared;
-  throw new PgsiloError(
-    'restore.mismatch',
-    `what was restored is not what the backup's fingerprint says:\n${differences.map((each) => `- ${each}`).join('\n')}`,
-    { hint: 'Try another backup (--before) or sink (--from), and pgsilo verify --level decode.' },
-  );
-}
-
-/** A session in the working database, for one purpose. */
-export async function inWorking<T>(
-  { admin, applicationName, context }: Pick<PreparedRestore, 'admin' | 'applicationName' | 'context'>,
-  database: string,
-  purpose: string,
-  work: (session: Session) => Promise<T>,
-): Promise<T> {
-  const { signal } = context;
-  const session = await openSession(admin.settings, { database, applicationName, purpose, signal });
-  try {
-    return await work(session);
-  } finally {
-    await session.close();
-  }
+  return requireEqual(fingerprint, (wanted) => compareFingerprint(session, wanted, context));
 }

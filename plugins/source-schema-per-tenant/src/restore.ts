@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
 import { PgsiloError, type Context, type Restoration, type RestoreRequest } from '@pgsilo/plugin';
 import {
-  artifactOf, describeFingerprint, describeServer, downgradeProblem, findPgRestore, listed, majorVersion, openAdmin, plural,
-  readFingerprint, readToc, showName, targetNames, targetServer, throwProblems, type Fingerprint, type Session, type TableSelection, type TocEntry,
+  artifactOf, describeFingerprint, describeServer, refuseDowngrade, findPgRestore, listed, majorVersion, openAdmin, plural,
+  readFingerprint, readToc, showName, targetNames, targetServer, type Fingerprint, type Session, type TableSelection, type TocEntry,
 } from '@pgsilo/postgres'; // prettier-ignore
 import { readNeeds, type UnitNeeds } from './about.ts';
 import {
@@ -65,8 +65,7 @@ async function prepareNewDatabase(
   );
   try {
     await refuseExisting(admin, names.target);
-    const downgrade = downgradeProblem(majorVersion(backup.facts.server.version), admin.major);
-    throwProblems(downgrade ? [downgrade] : []);
+    refuseDowngrade(backup, admin.major);
     await refuseMissingExtensions(admin, needs);
     const archive = await request.step('fetch the backup and check its hashes', () =>
       artifactOf(backup, 'schema.dump').spool(),

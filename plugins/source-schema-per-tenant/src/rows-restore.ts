@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
 import { PgsiloError, type Context, type Restoration, type RestoreRequest } from '@pgsilo/plugin';
 import {
-  artifactOf, downgradeProblem, findPgRestore, majorVersion, openAdmin, openSession, readFingerprint, readToc, refuseAbsentTables, refuseFilledTables,
-  refuseOthersWithRows, rowsRestoration, showName, targetNames, targetServer, throwProblems, type RowsTable, type Session,
+  artifactOf, refuseDowngrade, findPgRestore, majorVersion, openAdmin, openSession, readFingerprint, readToc, refuseAbsentTables, refuseFilledTables,
+  refuseOthersWithRows, rowsRestoration, showName, targetNames, targetServer, type RowsTable, type Session,
 } from '@pgsilo/postgres'; // prettier-ignore
 import type { UnitNeeds } from './about.ts';
 import { tableNameIn } from './chosen-tables.ts';
@@ -40,8 +40,7 @@ export async function prepareRowsRestore(
         { hint: 'Restore all of it: --replace.' },
       );
     await refuseFilledTables(session, request, tables);
-    const downgrade = downgradeProblem(majorVersion(backup.facts.server.version), session.major);
-    throwProblems(downgrade ? [downgrade] : []);
+    refuseDowngrade(backup, session.major);
     const names = targetNames(request, schema);
     admin = await openAdmin(server, names, applicationName, signal);
     const fingerprint = await readFingerprint(backup);
@@ -74,11 +73,7 @@ export async function prepareRowsRestore(
       show: ({ name }) => showName(name),
       onConflict: request.onConflict ?? 'fail',
       lockTimeout: setup.options.lockTimeout,
-      warnings: hasLargeObjects(backup)
-        ? [
-            'large objects are not brought back with rows: numbers of them in these rows mean what is there now',
-          ]
-        : [],
+      largeObjects: hasLargeObjects(backup),
     });
   } catch (error) {
     await Promise.all([session.close(), admin?.close()]);

@@ -1,8 +1,7 @@
-import { createReadStream } from 'node:fs';
-import type { Body } from '@pgsilo/plugin';
 import { BlockWalker } from './block-walker.ts';
 import { invalidArchive } from './invalid.ts';
-import { TocParser } from './toc-parser.ts';
+import type { TocParser } from './toc-parser.ts';
+import { Gathered, walkFile } from './walk-file.ts';
 
 /** The rows of one table. */
 export interface ArchiveRows {
@@ -13,8 +12,6 @@ export interface ArchiveRows {
 }
 
 type Piece = { readonly dumpId: number } | { readonly bytes: Uint8Array };
-
-const chunkBytes = 256 * 1024;
 
 /**
  * The rows of every table of an archive in a file, in the archive's order, in memory that grows with its table of contents only.
@@ -40,40 +37,30 @@ export async function* archiveRows(file: string): AsyncGenerator<ArchiveRows> {
 }
 
 async function* readPieces(file: string): AsyncGenerator<Piece, undefined> {
-  const parser = new TocParser({ keep: () => false });
   const found: Piece[] = [];
-  let gathered: Buffer = Buffer.alloc(0);
-  let length = 0;
-  // pg_dump writes a piece for each row; what follows another in a chunk is handed on with it.
+  const gathered = new Gathered();
   const flush = (): void => {
-    if (length > 0) found.push({ bytes: gathered.subarray(0, length) });
-    gathered = gathered.subarray(length);
-    length = 0;
+    const bytes = gathered.take();
+    if (bytes) found.push({ bytes });
   };
   const onBlock = (dumpId: number): void => {
     flush();
     found.push({ dumpId });
   };
-  const onPayload = (chunk: Buffer, from: number, to: number): void => {
-    length += chunk.copy(gathered, length, from, to);
+  const begin = (parser: TocParser): BlockWalker => {
+    requireRows(parser);
+    return new BlockWalker(
+      parser.intSize,
+      parser.withData,
+      () => true,
+      onBlock,
+      (chunk, from, to) => gathered.add(chunk, from, to),
+    );
   };
-  let walker: BlockWalker | undefined;
-  for await (const chunk of createReadStream(file, { highWaterMark: chunkBytes }) as Body) {
-    let bytes: Uint8Array = chunk;
-    if (!walker) {
-      const rest = parser.push(chunk);
-      if (!rest) continue;
-      requireRows(parser);
-      walker = new BlockWalker(parser.intSize, parser.withData, () => true, onBlock, onPayload);
-      bytes = rest;
-    }
-    gathered = Buffer.allocUnsafe(bytes.byteLength);
-    walker.push(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  for await (const _ of walkFile(file, gathered, begin)) {
     flush();
     yield* found.splice(0);
   }
-  if (!walker) throw invalidArchive(`it is cut: it ends within ${parser.place}`);
-  walker.end();
 }
 
 function requireRows(parser: TocParser): void {

@@ -1,4 +1,6 @@
-import type { Problem } from './problems.ts';
+import type { BackupView } from '@pgsilo/plugin';
+import { majorVersion } from '../archive/index.ts';
+import { throwProblems, type Problem } from './problems.ts';
 
 /** First server that knows what pg_restore says before anything else to restore an archive of its own version. */
 const firstOfNewPreamble = 17;
@@ -11,4 +13,10 @@ export function downgradeProblem(from: number | undefined, to: number): Problem 
     message: `the backup is of PostgreSQL ${from}, the server to restore into is of version ${to}: PostgreSQL cannot go back to a version before ${firstOfNewPreamble}`,
     hint: `Restore into a server of version ${from} or later.`,
   };
+}
+
+/** Throws `restore.refused` where a server of this major version cannot take the backup. */
+export function refuseDowngrade({ facts }: BackupView, to: number): void {
+  const downgrade = downgradeProblem(majorVersion(facts.server.version), to);
+  throwProblems(downgrade ? [downgrade] : []);
 }

@@ -47,8 +47,8 @@ export interface RowsRestore {
   readonly onConflict: RowConflict;
   /** How long to wait for a lock, in milliseconds. */
   readonly lockTimeout: number;
-  /** What a person should know, before and after. */
-  readonly warnings: readonly string[];
+  /** Whether the backup has large objects, which do not come with rows. */
+  readonly largeObjects: boolean;
 }
 
 /** Throws where another thing is asked for with rows. */
@@ -111,7 +111,7 @@ export async function refuseFilledTables(
 
 /** The plan, and what does it. */
 export function rowsRestoration(restore: RowsRestore): Restoration {
-  const { copy, session, what, place, tables, show, onConflict, warnings, live } = restore;
+  const { copy, session, what, place, tables, show, onConflict, live } = restore;
   return {
     plan: [
       `Restore ${what} without its indexes and foreign keys into a scratch database on ${describeServer(copy.admin.settings)}, compare it with the fingerprint of the backup, and drop it in the end`,
@@ -125,7 +125,7 @@ export function rowsRestoration(restore: RowsRestore): Restoration {
         skip: 'A row that is there already stays as it is',
         replace: 'A row that is there already, by its primary key, is made what it was',
       }[onConflict],
-      ...warnings,
+      ...withoutLargeObjects(restore),
     ],
     ...(onConflict === 'replace' ? { replaces: live } : {}),
     run: () => runRowsRestore(restore),
@@ -133,6 +133,14 @@ export function rowsRestoration(restore: RowsRestore): Restoration {
       await Promise.all([session.close(), copy.admin.close()]);
     },
   };
+}
+
+/** What a person should know, before and after. */
+function withoutLargeObjects({ largeObjects }: RowsRestore): readonly string[] {
+  if (!largeObjects) return [];
+  return [
+    'large objects are not brought back with rows: numbers of them in these rows mean what is there now',
+  ];
 }
 
 /** Makes the scratch copy, puts the chosen rows into the live tables in one transaction, and drops the copy, however it ends. */
@@ -154,7 +162,7 @@ async function runRowsRestore(prepared: RowsRestore): Promise<RestoreOutcome> {
     copy = opened;
     const compared = await request.step('compare with the fingerprint', () => making.compare(opened));
     const { plans, found } = await request.step('choose the rows', () => choose(prepared, opened));
-    const warnings = [...prepared.warnings, ...plans.flatMap((plan) => plan.warnings)];
+    const warnings = [...withoutLargeObjects(prepared), ...plans.flatMap((plan) => plan.warnings)];
     const rows = await request.step('put the rows in', () => putIn(prepared, opened, plans));
     await opened.close();
     await session.close();

@@ -29,7 +29,6 @@ export async function undo(
   working: string,
   error: unknown,
 ): Promise<PgsiloError> {
-  const failure = asRestoreError(error);
   const note = await removeWorking(prepared, working).catch((cleanupError: unknown) => {
     prepared.context.log.warn('could not remove the unfinished copy', {
       database: working,
@@ -37,6 +36,12 @@ export async function undo(
     });
     return `The unfinished copy may still be on ${describeServer(prepared.admin.settings)} as ${working}; the next restore removes it.`;
   });
+  return undoneError(error, note);
+}
+
+/** The error of a restore that failed, with what became of what it had done. */
+export function undoneError(error: unknown, note: string): PgsiloError {
+  const failure = asRestoreError(error);
   return new PgsiloError(failure.code, withNote(failure.message, note), {
     cause: error,
     ...(failure.hint === undefined ? {} : { hint: failure.hint }),

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { PgsiloError, toPgsiloError, type Context, type RestoreRequest } from '@pgsilo/plugin';
+import type { ServerSettings } from '../connection.ts';
 import { quoteIdentifier, quoteLiteral } from '../quoting.ts';
 import { openSession, type Session } from '../session.ts';
 
@@ -51,6 +52,44 @@ export async function sweepLeftovers(
     }
   }
   return dropped;
+}
+
+/** The same, by a session of its own. */
+export async function sweepServer(settings: ServerSettings, context: Context): Promise<void> {
+  const session = await openSession(settings, {
+    applicationName: 'pgsilo restore all',
+    purpose: 'remove what killed restores left',
+    signal: context.signal,
+  });
+  try {
+    await sweepLeftovers(session, context);
+  } finally {
+    await session.close();
+  }
+}
+
+/** A session in the working database, for one purpose. */
+export async function inWorking<T>(
+  { admin, applicationName, context }: WorkingPlace,
+  database: string,
+  purpose: string,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const { signal } = context;
+  const session = await openSession(admin.settings, { database, applicationName, purpose, signal });
+  try {
+    return await work(session);
+  } finally {
+    await session.close();
+  }
+}
+
+/** Where a restore works. */
+export interface WorkingPlace {
+  readonly admin: Session;
+  /** Of all sessions of this restore. */
+  readonly applicationName: string;
+  readonly context: Pick<Context, 'signal'>;
 }
 
 /** Ends the sessions in it and drops it. No error when it is gone. */

@@ -1,7 +1,7 @@
 import { PgsiloError, throwIfAborted, type RestoreOutcome } from '@pgsilo/plugin';
 import {
-  claimWorkingName, createDatabaseStatement, isOfDatabase, openSession, quoteIdentifier, renameDatabases, runPgRestore,
-  sweepLeftovers, templateHasRules, undo, type Session, type TocEntry,
+  claimWorkingName, createClosed, inWorking, isOfDatabase, renameDatabases, requireEqual, runPgRestore,
+  sweepLeftovers, templateHasRules, undo, type TocEntry,
 } from '@pgsilo/postgres'; // prettier-ignore
 import { compareOwn } from '../compare.ts';
 import type { PreparedDatabase } from './prepared.ts';
@@ -54,13 +54,8 @@ export async function runDatabase(prepared: PreparedDatabase): Promise<RestoreOu
 
 async function createWorking(prepared: PreparedDatabase, working: string): Promise<void> {
   const { admin, request, settings, restorer, tablespace } = prepared;
-  // Who is no superuser works under the final owner from the start: its rights in the schema public hang on that.
-  const owner = request.owner && !restorer.superuser ? settings.owner : undefined;
   const templateRules = await templateHasRules(admin);
-  await admin.query(
-    createDatabaseStatement(settings, working, { major: admin.major, owner, tablespace, templateRules }),
-  );
-  await admin.query(`REVOKE ALL ON DATABASE ${quoteIdentifier(working)} FROM PUBLIC`);
+  await createClosed(admin, working, settings, { request, restorer, tablespace, templateRules });
 }
 
 /** Definitions, rows, and what stands on both, as far as it needs no tenant. */
@@ -124,37 +119,11 @@ function refuseRowless(data: readonly TocEntry[], absent: ReadonlyMap<number, Le
   }
 }
 
-async function compare(prepared: PreparedDatabase, working: string): Promise<string> {
+function compare(prepared: PreparedDatabase, working: string): Promise<string> {
   const { fingerprint, context, setup, request } = prepared;
-  if (!fingerprint) return 'nothing, because the backup has no fingerprint';
-  return inWorking(prepared, working, 'compare what was restored', async (session) => {
-    const { compared, differences } = await compareOwn(
-      setup,
-      session,
-      request.backup.unit,
-      fingerprint,
-      context,
-    );
-    if (differences.length === 0) return compared;
-    throw new PgsiloError(
-      'restore.mismatch',
-      `what was restored is not what the backup's fingerprint says:\n${differences.map((each) => `- ${each}`).join('\n')}`,
-      { hint: 'Try another backup (--before) or sink (--from), and pgsilo verify --level decode.' },
-    );
-  });
-}
-
-async function inWorking<T>(
-  { admin, applicationName, context }: PreparedDatabase,
-  database: string,
-  purpose: string,
-  work: (session: Session) => Promise<T>,
-): Promise<T> {
-  const { signal } = context;
-  const session = await openSession(admin.settings, { database, applicationName, purpose, signal });
-  try {
-    return await work(session);
-  } finally {
-    await session.close();
-  }
+  return requireEqual(fingerprint, (wanted) =>
+    inWorking(prepared, working, 'compare what was restored', (session) =>
+      compareOwn(setup, session, request.backup.unit, wanted, context),
+    ),
+  );
 }

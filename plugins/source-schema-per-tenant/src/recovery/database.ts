@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { PgsiloError, type Context, type Restoration, type RestoreRequest } from '@pgsilo/plugin';
 import {
-  artifactOf, databaseExists, describeServer, downgradeProblem, findPgRestore, isOfDatabase, localeProblem, longestIdentifier, majorVersion, openAdmin, readFingerprint,
+  artifactOf, databaseExists, describeServer, refuseDowngrade, findPgRestore, isOfDatabase, localeProblem, longestIdentifier, majorVersion, openAdmin, readFingerprint,
   readRestorer, readSettings, readToc, showName, targetNames, targetServer, templateHasRules, throwProblems, type DatabaseSettings, type Problem, type Restorer,
   type Session,
 } from '@pgsilo/postgres'; // prettier-ignore
@@ -36,8 +36,7 @@ export async function prepareDatabase(
         'restore.target-exists',
         `database ${showName(names.target)} is on ${describeServer(admin.settings)} already`,
       );
-    const downgrade = downgradeProblem(majorVersion(backup.facts.server.version), admin.major);
-    throwProblems(downgrade ? [downgrade] : []);
+    refuseDowngrade(backup, admin.major);
     const settings = await readSettings(backup);
     const fingerprint = await readFingerprint(backup);
     const archive = await request.step('fetch the backup and check its hashes', () =>

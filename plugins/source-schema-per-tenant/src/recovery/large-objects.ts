@@ -1,16 +1,6 @@
 import { createReadStream } from 'node:fs';
-import type { BackupView } from '@pgsilo/plugin';
-import { childConnection, readToc, runTool, showName } from '@pgsilo/postgres';
-import type { LargeObjectArchive, PreparedSchema } from './prepared.ts';
-
-export async function fetchLargeObjects(backup: BackupView): Promise<readonly LargeObjectArchive[]> {
-  const archives: LargeObjectArchive[] = [];
-  for (const artifact of backup.artifacts.filter(({ name }) => name.startsWith('large-objects-'))) {
-    const archive = await artifact.spool();
-    archives.push({ archive, toc: await readToc(createReadStream(archive)) });
-  }
-  return archives;
-}
+import { childConnection, runTool, showName } from '@pgsilo/postgres';
+import type { PreparedSchema } from './prepared.ts';
 
 /**
  * Makes a tenant's large objects under the numbers that they had: the database is new, and nobody else has these. Before the schema's own transaction, because pg_restore cannot be in it;

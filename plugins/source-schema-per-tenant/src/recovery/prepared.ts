@@ -9,13 +9,8 @@ import type {
   Tool,
 } from '@pgsilo/postgres';
 import type { UnitNeeds } from '../about.ts';
+import type { LargeObjectArchive } from '../restored-large-objects.ts';
 import type { SourceSetup } from '../setup.ts';
-
-/** An archive of large objects of one owner. */
-export interface LargeObjectArchive {
-  readonly archive: string;
-  readonly toc: Toc;
-}
 
 /** A schema that is about to be put into the one database. */
 export interface PreparedSchema {

@@ -5,7 +5,7 @@ import {
   type Recovery,
   type RestoreRequest,
 } from '@pgsilo/plugin';
-import { openSession, parseConnection, refuseBadNames, sweepLeftovers } from '@pgsilo/postgres';
+import { parseConnection, refuseBadNames, sweepServer } from '@pgsilo/postgres';
 import { listTenants } from '../plan.ts';
 import type { Schema } from '../schemas.ts';
 import { databaseOf, type SourceSetup } from '../setup.ts';
@@ -28,7 +28,7 @@ export function recoverAll(setup: SourceSetup, server: string, context: Context)
   return {
     first: [databaseUnitName, ...shared].map((unit) => ({ unit, to: database })),
     async others(known) {
-      await sweep(there, context);
+      await sweepServer(there.settings, context);
       const listed = await listTenants(there, schemasOf(setup, await known()), context);
       refuseBadNames(listed, 'schema');
       const isShared = new Set(shared);
@@ -70,17 +70,4 @@ function schemasOf({ options }: SourceSetup, known: readonly string[]): Readonly
   if (options.match === undefined) return new Map();
   const names = known.filter((name) => !name.startsWith('@'));
   return new Map(names.map((name) => [name, { oid: 0, name, ofExtension: false, tables: 0 }]));
-}
-
-async function sweep({ settings }: SourceSetup, context: Context): Promise<void> {
-  const session = await openSession(settings, {
-    applicationName: 'pgsilo restore all',
-    purpose: 'remove what killed restores left',
-    signal: context.signal,
-  });
-  try {
-    await sweepLeftovers(session, context);
-  } finally {
-    await session.close();
-  }
 }

@@ -6,10 +6,10 @@ import {
 } from '@pgsilo/postgres'; // prettier-ignore
 import { readNeeds, type UnitNeeds } from '../about.ts';
 import { lockProblems } from '../live-conditions.ts';
+import { fetchLargeObjects } from '../restored-large-objects.ts';
 import type { SourceSetup } from '../setup.ts';
 import { schemaOf } from '../units.ts';
 import { extensionProblems, lacksTablespaces, rolesProblems } from './conditions.ts';
-import { fetchLargeObjects } from './large-objects.ts';
 import { isThere, openDatabase } from './one-database.ts';
 import type { PreparedSchema } from './prepared.ts';
 import { runSchema } from './schema-run.ts';
@@ -51,7 +51,7 @@ export async function prepareSchema(
       artifactOf(backup, 'schema.dump').spool(),
     );
     const toc = await readToc(createReadStream(archive));
-    const largeObjects = await fetchLargeObjects(backup);
+    const largeObjects = await fetchLargeObjects(request);
     const entries = [...toc.entries, ...largeObjects.flatMap((each) => each.toc.entries)];
     const lacking = await lacksTablespaces(session, entries);
     throwProblems([
