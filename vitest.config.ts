@@ -5,6 +5,7 @@ const config: ViteUserConfig = defineConfig({
     include: ['{packages,plugins}/*/{src,test}/**/*.test.ts', '{test,examples,tools}/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**', '**/fixtures/**'],
     environment: 'node',
+    globalSetup: ['test/services/built-command.ts'],
     // Processes, not threads: tests send signals, change folders and count what is left running.
     pool: 'forks',
     // Tests start real servers; more workers than this starve them of the processor and of memory.

@@ -68,7 +68,10 @@ describe('what is published', () => {
     for (const file of packed) {
       const names = (await ok('tar', ['-tzf', file])).trim().split('\n');
       const others = names.filter(
-        (name) => !/^package\/(dist\/.+\.(js|d\.ts)|package\.json|README\.md|LICENSE)$/.test(name),
+        (name) =>
+          !/^package\/(dist\/.+\.(js|d\.ts)|dist\/third-party-licenses\.txt|package\.json|README\.md|LICENSE)$/.test(
+            name,
+          ),
       );
       expect({ file, others }).toEqual({ file, others: [] });
       for (const name of ['package/LICENSE', 'package/README.md', 'package/package.json'])
@@ -93,6 +96,20 @@ describe('what is published', () => {
     const others = new Set(['@pgsilo/testkit/vitest']);
     const imports = entries.filter((name) => !others.has(name)).map((name) => `await import('${name}');`);
     await ok('node', ['--input-type=module', '-e', imports.join('\n')]);
+  });
+
+  it('is for the command one package, with the licenses of what it holds', async () => {
+    const alone = join(parent, 'alone');
+    await mkdir(alone);
+    const own = packed.find((file) => /\/pgsilo-\d/.test(file))!;
+    await ok('npm', [...install, own], alone);
+    const names = await readdir(join(alone, 'node_modules'));
+    expect(names.filter((name) => !name.startsWith('.')).toSorted()).toEqual(['openpgp', 'pgsilo']);
+    const command = join(alone, 'node_modules/.bin/pgsilo');
+    expect(await ok(command, ['plugins'], alone)).toMatch(/dumpall[\s\S]*gpg[\s\S]*azure/);
+    expect(await ok(command, ['plugins', '@pgsilo/sink-s3'], alone)).toContain('bucket');
+    const notices = join(alone, 'node_modules/pgsilo/dist/third-party-licenses.txt');
+    expect(await readFile(notices, 'utf8')).toMatch(/\nzod \d[\s\S]*Permission is hereby granted/);
   });
 
   it('runs', async () => {

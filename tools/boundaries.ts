@@ -89,8 +89,10 @@ function importBreaches(project: Project, one: Import, byName: ReadonlyMap<strin
   }
   if (manifest.name === '@pgsilo/engine' && name === 'pg') return [`${place}: the engine must not know pg`];
   // The root's packages are found from here too, but not where this package is installed.
-  const { dependencies, optionalDependencies, peerDependencies } = manifest;
-  const declared = { ...dependencies, ...optionalDependencies, ...peerDependencies };
+  const { dependencies, optionalDependencies, peerDependencies, devDependencies } = manifest;
+  // What the command imports becomes part of its bundle, and is not installed beside it.
+  const bundled = manifest.name === CLI ? devDependencies : {};
+  const declared = { ...dependencies, ...optionalDependencies, ...peerDependencies, ...bundled };
   if (one.inTest || name in declared) return [];
   return [`${place}: ${name} is not among the dependencies in ${folder}/package.json`];
 }

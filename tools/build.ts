@@ -1,7 +1,8 @@
-// Writes `dist` for every package: JavaScript and declarations, as they are published (`pnpm pack` in its folder).
+// Writes `dist` for every package as it is published (`pnpm pack` in its folder): JavaScript and declarations, and of the command its bundle.
 import { execa } from 'execa';
-import { chmod, mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { bundleCommand } from './bundle.ts';
 import { readProjects } from './workspace.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -12,6 +13,11 @@ for (const { folder, manifest } of await readProjects(root, { imports: false }))
   const outDir = join(root, folder, 'dist');
   const rootDir = join(root, folder, 'src');
   await rm(outDir, { recursive: true, force: true });
+  if (folder === 'packages/cli') {
+    await bundleCommand(outDir);
+    console.log(`${manifest.name}: ${folder}/dist`);
+    continue;
+  }
   const config = join(configs, `${folder.replace('/', '-')}.json`);
   await writeFile(config, JSON.stringify(buildConfig(rootDir, outDir)));
   const options = { cwd: root, preferLocal: true, localDir: root, stdio: 'inherit', reject: false } as const;
@@ -20,8 +26,6 @@ for (const { folder, manifest } of await readProjects(root, { imports: false }))
     console.error(`${folder} could not be built`);
     process.exit(1);
   }
-  const command = join(outDir, 'main.js');
-  if (await isThere(command)) await chmod(command, 0o755);
   console.log(`${manifest.name}: ${folder}/dist`);
 }
 
@@ -36,11 +40,4 @@ function buildConfig(rootDir: string, outDir: string): object {
     include: [rootDir],
     exclude: [join(rootDir, '**/*.test.ts')],
   };
-}
-
-async function isThere(file: string): Promise<boolean> {
-  return stat(file).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,5 +1,6 @@
 // Benchmarks against what users would run instead: `npm run bench -- fleet`. They print figures and fail only when something does not run.
 import { parseArgs } from 'node:util';
+import { buildCommand } from '../services/built-command.ts';
 import { benchCatalog } from './catalog.ts';
 import { benchFleet } from './fleet.ts';
 import { benchGpg } from './gpg.ts';
@@ -25,8 +26,10 @@ const benchmarks: Record<string, () => Promise<void>> = {
 };
 const [name = ''] = positionals;
 const benchmark = benchmarks[name];
-if (benchmark) await benchmark();
-else {
+if (benchmark) {
+  const removeCommand = await buildCommand();
+  await benchmark().finally(removeCommand);
+} else {
   process.stderr.write(
     `Which benchmark? npm run bench -- ${Object.keys(benchmarks).join('|')} [--rounds 3]\n`,
   );

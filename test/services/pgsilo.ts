@@ -1,8 +1,9 @@
 import { execa } from 'execa';
 import { join } from 'node:path';
+import { commandFolders } from './built-command.ts';
 
-/** The command as a user has it: a process of its own, found through PATH. */
-const bin = join(import.meta.dirname, '..', '..', 'node_modules', '.bin');
+/** Programs that a user has installed: Node. */
+const programs = join(import.meta.dirname, '..', '..', 'node_modules', '.bin');
 
 /** How one call of `pgsilo` ended. */
 export interface Ended {
@@ -23,12 +24,14 @@ export interface CallOptions {
 }
 
 /** Variables of the machine that would change what a call does. */
-const foreign = /^(PG|PGSILO_|VITEST|NODE_|FORCE_COLOR$|NO_COLOR$)/;
+const foreign = /^(PG|PGSILO_|BUILT_PGSILO|VITEST|NODE_|FORCE_COLOR$|NO_COLOR$)/;
 
-/** The environment of a child: PATH with `pgsilo` in front and nothing that belongs to this test run. */
+/** The environment of a child: PATH with `pgsilo` in front, built as it is published, and nothing that belongs to this test run. */
 export function cleanEnvironment(more: CallOptions['env'] = {}): Record<string, string> {
   const own = Object.entries(process.env).filter(([name]) => !foreign.test(name));
-  const all = { ...Object.fromEntries(own), PATH: `${bin}:${process.env['PATH'] ?? ''}`, ...more };
+  const { bin, cache } = commandFolders();
+  const PATH = `${bin}:${programs}:${process.env['PATH'] ?? ''}`;
+  const all = { ...Object.fromEntries(own), PATH, XDG_CACHE_HOME: cache, ...more };
   return Object.fromEntries(
     Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined),
   );

@@ -42,18 +42,18 @@ test("a README's table comes from the options, and what people wrote around it s
   expect(pluginReadme(first.replace('`/var/backups`', '`/old`'), definition)).toBe(first);
 });
 
-test("the command's dependencies follow the folders of plugins/", () => {
+test('what the command is made of follows the folders of plugins/', () => {
   const manifest = JSON.stringify({
     name: 'pgsilo',
-    dependencies: { '@pgsilo/sink-gone': 'workspace:*', pino: '1' },
+    devDependencies: { '@pgsilo/sink-gone': 'workspace:*', pino: '1' },
   });
   const plugins = [
     { folder: 'plugins/sink-one', packageName: '@pgsilo/sink-one', kind: 'sink', name: 'one' },
   ];
   const written = cliManifest(manifest, plugins);
-  expect(JSON.parse(written).dependencies).toEqual({ '@pgsilo/sink-one': 'workspace:*', pino: '1' });
+  expect(JSON.parse(written).devDependencies).toEqual({ '@pgsilo/sink-one': 'workspace:*', pino: '1' });
   expect(cliManifest(written, plugins)).toBe(written);
-  expect(builtinsModule(plugins)).toContain(`{ kind: 'sink', name: 'one', package: '@pgsilo/sink-one' },`);
+  expect(builtinsModule(plugins)).toContain(`load: () => import('@pgsilo/sink-one'),`);
 });
 
 test('--check names stale files and writes nothing; without it they are written and then fresh', async () => {

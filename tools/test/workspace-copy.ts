@@ -32,6 +32,7 @@ export async function copyWorkspace(): Promise<WorkspaceCopy> {
     ...files,
     'tsconfig.json',
     'vitest.config.ts',
+    'test/services/built-command.ts',
     '.oxfmtrc.json',
     '.oxlintrc.json',
     '.gitignore',

@@ -6,18 +6,75 @@ export interface Builtin {
   readonly kind: PluginKind;
   readonly name: string;
   readonly package: string;
+  /** Imports it. Each name is written out, so that a bundler sees it. */
+  readonly load: () => Promise<{ readonly default: unknown }>;
 }
 
 export const builtins: readonly Builtin[] = [
-  { kind: 'sink', name: 'azure', package: '@pgsilo/sink-azure' },
-  { kind: 'sink', name: 'gcs', package: '@pgsilo/sink-gcs' },
-  { kind: 'sink', name: 'local', package: '@pgsilo/sink-local' },
-  { kind: 'sink', name: 's3', package: '@pgsilo/sink-s3' },
-  { kind: 'source', name: 'basebackup', package: '@pgsilo/source-basebackup' },
-  { kind: 'source', name: 'database-per-tenant', package: '@pgsilo/source-database-per-tenant' },
-  { kind: 'source', name: 'dumpall', package: '@pgsilo/source-dumpall' },
-  { kind: 'source', name: 'schema-per-tenant', package: '@pgsilo/source-schema-per-tenant' },
-  { kind: 'transform', name: 'gpg', package: '@pgsilo/transform-gpg' },
-  { kind: 'transform', name: 'gzip', package: '@pgsilo/transform-gzip' },
-  { kind: 'transform', name: 'zstd', package: '@pgsilo/transform-zstd' },
+  {
+    kind: 'sink',
+    name: 'azure',
+    package: '@pgsilo/sink-azure',
+    load: () => import('@pgsilo/sink-azure'),
+  },
+  {
+    kind: 'sink',
+    name: 'gcs',
+    package: '@pgsilo/sink-gcs',
+    load: () => import('@pgsilo/sink-gcs'),
+  },
+  {
+    kind: 'sink',
+    name: 'local',
+    package: '@pgsilo/sink-local',
+    load: () => import('@pgsilo/sink-local'),
+  },
+  {
+    kind: 'sink',
+    name: 's3',
+    package: '@pgsilo/sink-s3',
+    load: () => import('@pgsilo/sink-s3'),
+  },
+  {
+    kind: 'source',
+    name: 'basebackup',
+    package: '@pgsilo/source-basebackup',
+    load: () => import('@pgsilo/source-basebackup'),
+  },
+  {
+    kind: 'source',
+    name: 'database-per-tenant',
+    package: '@pgsilo/source-database-per-tenant',
+    load: () => import('@pgsilo/source-database-per-tenant'),
+  },
+  {
+    kind: 'source',
+    name: 'dumpall',
+    package: '@pgsilo/source-dumpall',
+    load: () => import('@pgsilo/source-dumpall'),
+  },
+  {
+    kind: 'source',
+    name: 'schema-per-tenant',
+    package: '@pgsilo/source-schema-per-tenant',
+    load: () => import('@pgsilo/source-schema-per-tenant'),
+  },
+  {
+    kind: 'transform',
+    name: 'gpg',
+    package: '@pgsilo/transform-gpg',
+    load: () => import('@pgsilo/transform-gpg'),
+  },
+  {
+    kind: 'transform',
+    name: 'gzip',
+    package: '@pgsilo/transform-gzip',
+    load: () => import('@pgsilo/transform-gzip'),
+  },
+  {
+    kind: 'transform',
+    name: 'zstd',
+    package: '@pgsilo/transform-zstd',
+    load: () => import('@pgsilo/transform-zstd'),
+  },
 ];

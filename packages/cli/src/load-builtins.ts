@@ -6,9 +6,9 @@ import type { Builtin } from './builtins.ts';
 export async function loadBuiltins(wanted: readonly Builtin[]): Promise<PluginDefinition[]> {
   return Promise.all(
     wanted.map(async (each) => {
-      const module = (await import(each.package).catch((cause: unknown) => {
+      const module = await each.load().catch((cause: unknown) => {
         throw new PgsiloError('plugin.invalid', `${each.package} cannot be imported`, { cause });
-      })) as { default?: unknown };
+      });
       if (isPlugin(module.default)) return module.default;
       throw new PgsiloError('plugin.invalid', `${each.package} exports no plugin`);
     }),

@@ -17,13 +17,17 @@ export interface LoadOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** `import.meta.url` of the command: plugins that are not found beside the pipeline file are looked up from there. */
   readonly builtinsFrom: string;
-  /** Plugins that are known to exist, for "did you mean". */
+  /** The plugins that come with the command. */
   readonly known: readonly KnownPlugin[];
 }
 
 export interface KnownPlugin {
   readonly kind: PluginKind;
   readonly name: string;
+  /** Name of its package. */
+  readonly package?: string;
+  /** Imports that package, when it is not found beside the pipeline file. */
+  readonly load?: () => Promise<unknown>;
 }
 
 /** A plugin and its parsed options. */

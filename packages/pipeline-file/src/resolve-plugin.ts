@@ -32,10 +32,10 @@ export async function resolvePlugin<Kind extends PluginKind>(
   lookup: PluginLookup,
 ): Promise<PluginOf<Kind>> {
   const shown = lookup.shown ?? quote(use, 200);
-  const url = isPath(use)
-    ? await fileUrl(use, shown, lookup.from)
-    : await packageUrl(kind, use, shown, lookup);
-  const plugin = pluginIn(await importModule(url, shown));
+  const load = isPath(use)
+    ? byUrl(await fileUrl(use, shown, lookup.from))
+    : await findPackage(kind, use, shown, lookup);
+  const plugin = pluginIn(await importModule(load, shown));
   if (!plugin) {
     const message = `${shown} was found, but its default export is no pgsilo plugin`;
     throw new PgsiloError('plugin.invalid', message, { hint: 'export default definePlugin({ … })' });
@@ -79,20 +79,29 @@ async function fileUrl(use: string, shown: string, from: string): Promise<string
 /** A package, or a module in it; no part begins with a dot. */
 const packageName = /^(?:@\w[\w.-]*\/)?\w[\w.-]*(?:\/\w[\w.-]*)*$/;
 
-async function packageUrl(
+/** Imports the module of a plugin. */
+type Load = () => Promise<unknown>;
+
+function byUrl(url: string): Load {
+  return async () => import(/* @vite-ignore */ url);
+}
+
+/** Beside the pipeline file first; then what comes with the command, which may be one file without packages; then what is installed where the command is. */
+async function findPackage(
   kind: PluginKind,
   use: string,
   shown: string,
   lookup: PluginLookup,
-): Promise<string> {
+): Promise<Load> {
   const names = [...(/^[a-z][a-z0-9-]*$/.test(use) ? [`@pgsilo/${kind}-${use}`] : []), use];
-  const bases = [pathToFileURL(path.join(lookup.from, 'pipeline.yaml')).href, lookup.builtinsFrom];
+  const beside = pathToFileURL(path.join(lookup.from, 'pipeline.yaml')).href;
   for (const name of names) {
     if (!packageName.test(name) || isBuiltin(name)) continue;
-    for (const base of bases) {
-      const manifest = manifestOf(name, base);
-      if (manifest !== undefined) return await entryOf(name, base, manifest, shown);
-    }
+    const load =
+      (await installed(name, beside, shown)) ??
+      lookup.known.find((plugin) => plugin.package === name)?.load ??
+      (await installed(name, lookup.builtinsFrom, shown));
+    if (load !== undefined) return load;
   }
   const other = lookup.known.find((plugin) => plugin.name === use && plugin.kind !== kind);
   if (other) throw wrongKind(kind, shown, other.kind, 'plugin.unknown');
@@ -118,6 +127,11 @@ function wrongKind(
   return new PgsiloError(code, `${shown} is a ${found}, not a ${kind}`, {
     hint: `it belongs under ${section}`,
   });
+}
+
+async function installed(name: string, base: string, shown: string): Promise<Load | undefined> {
+  const manifest = manifestOf(name, base);
+  return manifest === undefined ? undefined : byUrl(await entryOf(name, base, manifest, shown));
 }
 
 function manifestOf(name: string, base: string): string | undefined {
@@ -168,9 +182,9 @@ function importEntry(exported: unknown): string | undefined {
   return undefined;
 }
 
-async function importModule(url: string, shown: string): Promise<unknown> {
+async function importModule(load: Load, shown: string): Promise<unknown> {
   try {
-    return await import(/* @vite-ignore */ url);
+    return await load();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     const first = redact(reason).split('\n', 1)[0]!.slice(0, 300);

@@ -4,7 +4,7 @@ import { PgsiloError } from '@pgsilo/plugin';
 import { describe, expect, test } from 'vitest';
 import { resolvePlugin } from '../src/index.ts';
 import type { PluginLookup } from '../src/index.ts';
-import { fixture, install, known, makeProject } from './project.ts';
+import { fixture, fixturePath, install, known, makeProject } from './project.ts';
 
 async function lookups(): Promise<{ lookup: PluginLookup; folder: string; pgsilo: string }> {
   const { folder, options } = await makeProject();
@@ -48,6 +48,21 @@ describe('a plugin is found', () => {
     const { lookup, folder } = await lookups();
     await install(folder, '@pgsilo/sink-bucket', fixture('sink-folder'));
     await expect(resolvePlugin('sink', 'bucket', lookup)).resolves.toMatchObject({ name: 'folder' });
+  });
+
+  test('inside of a command that is installed without packages, by its short and its full name', async () => {
+    const { folder } = await makeProject();
+    const load = () => import(pathToFileURL(fixturePath('sink-folder')).href);
+    const inside = { kind: 'sink', name: 'inside', package: '@pgsilo/sink-inside', load } as const;
+    const lookup: PluginLookup = {
+      from: folder,
+      builtinsFrom: pathToFileURL(path.join(folder, 'nowhere', 'main.js')).href,
+      known: [inside],
+    };
+    for (const use of ['inside', '@pgsilo/sink-inside'])
+      await expect(resolvePlugin('sink', use, lookup)).resolves.toMatchObject({ name: 'folder' });
+    await install(folder, '@pgsilo/sink-inside', fixture('sink-bucket'));
+    await expect(resolvePlugin('sink', 'inside', lookup)).resolves.toMatchObject({ name: 'bucket' });
   });
 
   test('as a package of any name, with any kind of entry', async () => {
