@@ -1,12 +1,11 @@
-import { promisify } from 'node:util';
-import { constants, zstdDecompress } from 'node:zlib';
 import type { Transform } from '@pgsilo/plugin';
 import { blockTransform } from '@pgsilo/plugin/blocks';
 import type { BlockFormat } from '@pgsilo/plugin/blocks';
-import { FrameCompressor } from './frame-compressor.ts';
+import { FrameCompressor, FrameDecompressor } from './frames.ts';
 import type { Options } from './options.ts';
 
-const decompress = promisify(zstdDecompress);
+/** Decompressors that wait for the next block, at most; each holds some megabytes. */
+const mostWaiting = 8;
 
 /** First of the sixteen magic numbers of skippable frames (RFC 8878, 3.1.2). */
 const skippableMagic = 0x184d2a50;
@@ -28,6 +27,7 @@ function largestStored(rawBytes: number): number {
 function zstdFormat({ level, blockSize }: Options): BlockFormat {
   /** As many as there were blocks in flight at once. */
   const idle: FrameCompressor[] = [];
+  const waiting: FrameDecompressor[] = [];
   return {
     name: 'zstd',
     head(mark) {
@@ -46,12 +46,18 @@ function zstdFormat({ level, blockSize }: Options): BlockFormat {
       idle.push(compressor);
       return frame;
     },
-    unpack: (stored, rawBytes) =>
-      decompress(stored, {
-        chunkSize: rawBytes + 64,
-        maxOutputLength: rawBytes,
-        // A frame may ask for a window of 128 MiB whatever its length.
-        params: { [constants.ZSTD_d_windowLogMax]: Math.max(10, Math.ceil(Math.log2(rawBytes))) },
-      }),
+    async unpack(stored, rawBytes) {
+      const at = waiting.findIndex(({ largest }) => largest >= rawBytes);
+      const [one = new FrameDecompressor(rawBytes)] = at === -1 ? [] : waiting.splice(at, 1);
+      try {
+        const raw = await one.unpack(stored, rawBytes);
+        waiting.push(one);
+        if (waiting.length > mostWaiting) waiting.shift()!.close();
+        return raw;
+      } catch (error) {
+        one.close();
+        throw error;
+      }
+    },
   };
 }

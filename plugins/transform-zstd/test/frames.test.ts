@@ -1,9 +1,11 @@
 import { execFileSync, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { constants, crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import type { Context } from '@pgsilo/plugin';
 import { bodyOf, collect, dumpLikeBody, testContext } from '@pgsilo/testkit';
 import { heldBytes } from '@pgsilo/testkit/conformance';
+import { isOneFrame } from '../src/one-frame.ts';
 import { createZstdTransform } from '../src/transform.ts';
 
 const about = { unit: 'acme', run: 'run', artifact: 'database.dump' };
@@ -75,6 +77,41 @@ describe('hostile streams', () => {
     const before = await heldBytes();
     await expect(decode(streamOf(bomb, 65_536))).rejects.toMatchObject({ code: 'transform.corrupt' });
     expect((await heldBytes()) - before).toBeLessThan(4 * 1024 * 1024);
+  });
+
+  test('a block that is not exactly one frame is refused, and the next stream decodes', async () => {
+    const good = zstdCompressSync('hello', { params: { [constants.ZSTD_c_checksumFlag]: 1 } });
+    const bad = {
+      'cut within its checksum': good.subarray(0, -2),
+      'without its checksum': good.subarray(0, -4),
+      'with a byte more': Buffer.concat([good, Buffer.of(0)]),
+      'two frames': Buffer.concat([zstdCompressSync('hel'), zstdCompressSync('lo')]),
+      'cut within a head': good.subarray(0, 7),
+      'without a block': good.subarray(0, 6),
+      nothing: Buffer.alloc(0),
+    };
+    for (const [name, frame] of Object.entries(bad)) {
+      const refused = await decode(streamOf(frame, 5)).catch((error: unknown) => error);
+      expect({ name, refused }).toMatchObject({ name, refused: { code: 'transform.corrupt' } });
+      expect(String(await decode(streamOf(good, 5)))).toBe('hello');
+    }
+  });
+
+  test('frames of all shapes are told from cut ones', async () => {
+    const sizes = [1, 2, 255, 256, 257, 65_535, 65_536, 65_792, 131_072, 131_073, 400_000];
+    for (const level of [1, 3, 19])
+      for (const size of sizes)
+        for (const body of [randomBytes(size), Buffer.alloc(size, 'x')])
+          for (const checksum of [0, 1]) {
+            const params = {
+              [constants.ZSTD_c_compressionLevel]: level,
+              [constants.ZSTD_c_checksumFlag]: checksum,
+            };
+            const frame = zstdCompressSync(body, { params });
+            expect(isOneFrame(frame)).toBe(true);
+            expect(isOneFrame(frame.subarray(0, -1))).toBe(false);
+            expect(isOneFrame(Buffer.concat([frame, Buffer.of(1)]))).toBe(false);
+          }
   });
 
   test('a frame that asks for a large window is refused', async () => {
