@@ -89,8 +89,15 @@ export async function runPgRestore(job: PgRestoreJob, context: Context): Promise
     words.flush();
   } catch (error) {
     words.flush(error instanceof Error ? error.message : '');
-    throw error;
+    throw afterDeadlock(error, job.jobs);
   }
+}
+
+/** Workers of one pg_restore may wait for each other, as where indexes of partitions of partitions are attached. It is seldom, and another call or a single worker gets through. */
+function afterDeadlock(error: unknown, jobs: number): unknown {
+  if (jobs < 2 || !isPgsiloError(error) || !error.message.includes('deadlock detected')) return error;
+  const hint = 'Workers of pg_restore waited for each other. Run it again with --jobs 1.';
+  return new PgsiloError(error.code, error.message, { cause: error, hint });
 }
 
 /** Stops at the first error as `--exit-on-error` does, but for the one that this pair of versions cannot do without. */
