@@ -226,6 +226,7 @@ function restoreCommand(program: Command): void {
       ]),
     )
     .option('--database <name>', 'of a unit that holds a whole server: only this database')
+    .option('--dump <file>', 'of a server’s files: write this database into a new file, for pg_restore')
     .option('--roles-only', 'of a unit that holds a whole server: only its roles')
     .option('--replace', 'put it in the place of the live one, after it was compared')
     .option('--drop-old', 'with --replace: drop the old one instead of keeping it')
@@ -245,6 +246,7 @@ function restoreCommand(program: Command): void {
         'pgsilo restore vigia.yaml --all --to-server env:NEW_SERVER_URL',
         'pgsilo restore server.yaml @cluster --database nostromo --to nostromo_copy',
         'pgsilo restore files.yaml @cluster --to /var/lib/postgresql/17/restored',
+        'pgsilo restore files.yaml acme --at "2026-11-20 14:30:00Z" --dump acme.dump',
       ),
     )
     .action(

@@ -20,6 +20,29 @@ export async function chooseBackup(pipeline: Pipeline, options: RestoreOptions):
   });
 }
 
+/** The unit that holds a whole server. */
+const wholeServer = '@cluster';
+
+/** The backup to restore, and which database of it, where one of a whole server is asked for: by `database`, or by its name in the place of a unit's, as people call their tenants. */
+export async function chooseUnitOrPart(
+  pipeline: Pipeline,
+  options: RestoreOptions,
+): Promise<{ readonly entry: FoundBackup; readonly database?: string }> {
+  const { unit, database } = options;
+  if (database !== undefined) return { entry: await chooseBackup(pipeline, options), database };
+  if (unit.startsWith('@') || !pipeline.source.traits.parts?.includes('dump'))
+    return { entry: await chooseBackup(pipeline, options) };
+  const entry = await chooseBackup(pipeline, { ...options, unit: wholeServer });
+  const parts = (entry.manifest.parts ?? []).map(({ name }) => name);
+  if (parts.includes(unit)) return { entry, database: unit };
+  const some = parts.slice(0, 10).map((name) => JSON.stringify(name));
+  throw new PgsiloError(
+    'catalog.not-found',
+    `backup ${entry.backup} of ${wholeServer} holds no database ${JSON.stringify(unit)}`,
+    { hint: `It holds ${some.join(', ')}${parts.length > some.length ? ', …' : ''}.` },
+  );
+}
+
 /** What a person should know who expects the newest backup and gets this one, a sentence each. */
 export async function aboutChoice(
   session: EngineSession,

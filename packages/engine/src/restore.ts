@@ -15,11 +15,12 @@ import type { FoundBackup } from './find-backup.ts';
 import { withHooks } from './hooks.ts';
 import type { FailedHook, HookFacts } from './hooks.ts';
 import type { Pipeline, PipelineSink } from './pipeline.ts';
-import { aboutChoice, chooseBackup } from './restore-choice.ts';
+import { aboutChoice, chooseUnitOrPart } from './restore-choice.ts';
 import { refuseElsewhere, takeSafetyBackup } from './safety-backup.ts';
 import type { SafetyBackup } from './safety-backup.ts';
 import { openSession } from './session.ts';
 import type { EngineSession } from './session.ts';
+import { fetchWal } from './wal/wal-fetch.ts';
 
 export interface RestoreOptions {
   readonly unit: string;
@@ -51,6 +52,8 @@ export interface RestoreOptions {
   readonly onConflict?: RowConflict;
   /** Of a unit that holds a whole server: this database of it alone. */
   readonly database?: string;
+  /** With `database`: the new file for it, in place of a server. */
+  readonly dump?: string;
   /** Of such a unit: its roles alone. */
   readonly rolesOnly?: boolean;
   readonly owner: boolean;
@@ -112,7 +115,7 @@ export async function prepareRestore(
 ): Promise<PreparedRestore> {
   refuseParts(pipeline, options);
   // Chosen before anything else: the safety backup will be newer.
-  const entry = known?.entry ?? (await chooseBackup(pipeline, options));
+  const { entry, database } = known ? { entry: known.entry } : await chooseUnitOrPart(pipeline, options);
   const sink = sinksNamed(pipeline, entry.sinks[0])[0] as PipelineSink;
   const session = openSession(pipeline, options.signal);
   const course = new Course(pipeline, options);
@@ -120,7 +123,12 @@ export async function prepareRestore(
   const request: RestoreRequest = {
     backup: openBackup(session, sink, entry.manifest, entry.sinks.slice(1)).view,
     ...(options.to === undefined ? {} : { to: options.to }),
-    ...recoveryOf(options),
+    ...recoveryOf(pipeline, options),
+    ...(options.dump === undefined ? {} : { dump: options.dump }),
+    scratch: {
+      folder: pipeline.scratch,
+      ...(pipeline.scratchServer?.user === undefined ? {} : { user: pipeline.scratchServer.user }),
+    },
     ...(options.tablespaces === undefined ? {} : { tablespaces: options.tablespaces }),
     ...(options.toServer === undefined ? {} : { toServer: options.toServer }),
     ...(options.into === undefined ? {} : { into: options.into }),
@@ -128,7 +136,7 @@ export async function prepareRestore(
     ...(options.tables === undefined ? {} : { tables: options.tables }),
     ...(options.rows === undefined ? {} : { rows: options.rows }),
     ...(options.onConflict === undefined ? {} : { onConflict: options.onConflict }),
-    ...(options.database === undefined ? {} : { database: options.database }),
+    ...(database === undefined ? {} : { database }),
     ...(options.rolesOnly ? { rolesOnly: true } : {}),
     replace: options.replace,
     dropOld: options.dropOld,
@@ -155,10 +163,13 @@ export async function prepareRestore(
   }
 }
 
-function recoveryOf({ at, fetchCommand }: RestoreOptions): Pick<RestoreRequest, 'recovery'> {
-  return at === undefined || fetchCommand === undefined
-    ? {}
-    : { recovery: { at: at.toISOString(), fetchCommand } };
+function recoveryOf(
+  pipeline: Pipeline,
+  { at, fetchCommand, signal }: RestoreOptions,
+): Pick<RestoreRequest, 'recovery'> {
+  if (at === undefined || fetchCommand === undefined) return {};
+  const fetch = (name: string, path: string): Promise<boolean> => fetchWal(pipeline, name, path, signal);
+  return { recovery: { at: at.toISOString(), fetchCommand, fetch } };
 }
 
 interface Preparation {
@@ -272,11 +283,17 @@ class Course {
 
 /** A source that does not know of a part would restore all of the unit, or put it somewhere else. */
 function refuseParts({ source }: Pipeline, options: RestoreOptions): void {
-  const { database, rolesOnly, into, toSchema, rows, tablespaces, unit } = options;
+  const { database, dump, rolesOnly, into, toSchema, rows, tablespaces, unit } = options;
   const server = 'takes a part out of a unit that holds a whole server';
   const schema = 'says where a unit that is a schema goes';
   const wanted = [
     { part: 'database', option: '--database', asked: database !== undefined, does: server },
+    {
+      part: 'dump',
+      option: '--dump',
+      asked: dump !== undefined,
+      does: 'writes a database out of a unit of files into a file',
+    },
     { part: 'roles', option: '--roles-only', asked: rolesOnly === true, does: server },
     { part: 'schema', option: '--into', asked: into !== undefined, does: schema },
     { part: 'schema', option: '--to-schema', asked: toSchema !== undefined, does: schema },

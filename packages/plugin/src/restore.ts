@@ -1,3 +1,4 @@
+import type { ScratchRequest } from './proof.ts';
 import type { BackupView } from './source.ts';
 
 /** What becomes of a row that is there already: the restore fails, it stays as it is, or it is made what it was (by primary key). */
@@ -43,6 +44,10 @@ export interface RestoreRequest {
   readonly onConflict?: RowConflict;
   /** Only this database out of a unit that holds several. Asked only of sources whose traits name `database` among their parts. */
   readonly database?: string;
+  /** With `database`: write it into this new file, as an archive of pg_dump, and touch no server. Asked only of sources whose traits name `dump` among their parts. */
+  readonly dump?: string;
+  /** Where a server of the source's own making may run, for what can only be had from a running one. An engine that restores into none leaves it out. */
+  readonly scratch?: Pick<ScratchRequest, 'folder' | 'user'>;
   /** Only the roles of a unit that holds a whole server. Asked only of sources whose traits name `roles`. */
   readonly rolesOnly?: boolean;
   /** Restore ownership and grants; without it, all belongs to the role that restores. */
@@ -67,6 +72,11 @@ export interface RecoveryTarget {
   readonly at: string;
   /** Shell command that brings a file of the log, as PostgreSQL's `restore_command` is: with `%f` and `%p`, other percent signs doubled. */
   readonly fetchCommand: string;
+  /**
+   * Brings one file of the log to a path where nothing is, whole and proved. False only where it is certain that it was never archived; all other trouble rejects.
+   * Calls may overlap.
+   */
+  fetch(name: string, path: string): Promise<boolean>;
 }
 
 /** A restore that was found possible and not yet begun. */

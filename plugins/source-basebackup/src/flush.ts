@@ -20,7 +20,8 @@ export async function flush(paths: Iterable<Buffer>, signal: AbortSignal): Promi
   for (const folder of folders) await flushOne(Buffer.from(folder, 'latin1'));
 }
 
-async function flushOne(path: Buffer): Promise<void> {
+/** Makes a file, or what is in a folder, durable. */
+export async function flushOne(path: Buffer | string): Promise<void> {
   const file = await open(path, 'r');
   try {
     await file.sync();

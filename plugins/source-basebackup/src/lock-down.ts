@@ -149,7 +149,7 @@ async function withoutDataDirectory(path: string): Promise<void> {
 }
 
 /** As a file of settings wants it: a backslash begins an escape there, and a value is one line. */
-function quoteSetting(value: string): string {
+export function quoteSetting(value: string): string {
   return `'${value
     .replaceAll('\\', '\\\\')
     .replaceAll("'", "''")

@@ -8,6 +8,8 @@ import { readClusterFile, type ClusterFile } from './cluster-file.ts';
 import { flush } from './flush.ts';
 import { placeOf } from './layout.ts';
 import { lockDown, lockTitle } from './lock-down.ts';
+import { prepareDatabaseRestore } from './past-database.ts';
+import { placeAll } from './place-all.ts';
 import { FilePlacer, pathIn, type Places } from './place-files.ts';
 import { parseServerManifest, readServerManifest, requireListed } from './server-manifest.ts';
 import type { SourceSetup } from './setup.ts';
@@ -25,6 +27,8 @@ export async function prepareRestore(
   context: Context,
 ): Promise<Restoration> {
   const { backup } = request;
+  if (request.database !== undefined)
+    return prepareDatabaseRestore(setup, request, request.database, context);
   const to = requireFolder(request);
   const cluster = await readClusterFile(backup);
   const data = await lookAtFolder(to);
@@ -43,7 +47,7 @@ export async function prepareRestore(
   };
 }
 
-function requireFolder({ to, toServer, tables, replace }: RestoreRequest): string {
+function requireFolder({ to, toServer, tables, replace, dump }: RestoreRequest): string {
   const refuse = (message: string, hint: string): never => {
     throw new PgsiloError('restore.refused', message, { hint });
   };
@@ -59,6 +63,11 @@ function requireFolder({ to, toServer, tables, replace }: RestoreRequest): strin
     );
   if (toServer !== undefined)
     refuse('files of a server cannot be put into a running one', 'Name a folder instead: --to DIR.');
+  if (dump !== undefined)
+    refuse(
+      '--dump takes one database out of the files of a server',
+      'Name it in the place of the unit, or with --database.',
+    );
   return to === undefined
     ? refuse('where the files are to go is not said', 'Name a folder that is empty or not there: --to DIR.')
     : to;
@@ -158,26 +167,6 @@ async function restore(
     throwIfAborted(context.signal);
     throw toPgsiloError(error, 'restore.failed');
   }
-}
-
-/** Those of single databases side by side; then what a server cannot start without, in the order in which it came, so that what was left half done is no data directory. */
-async function placeAll(placer: FilePlacer, artifacts: readonly ArtifactView[], jobs: number): Promise<void> {
-  const isBase = ({ name }: ArtifactView): boolean => placeOf(name)!.base;
-  const waiting = artifacts.filter((one) => !isBase(one)).reverse();
-  let failed = false;
-  const work = async (): Promise<void> => {
-    for (let next = waiting.pop(); next && !failed; next = waiting.pop()) {
-      try {
-        await placer.place(next);
-      } catch (error) {
-        failed = true;
-        throw error;
-      }
-    }
-  };
-  const outcomes = await Promise.allSettled(Array.from({ length: Math.max(1, jobs) }, work));
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-  for (const artifact of artifacts.filter(isBase)) await placer.place(artifact);
 }
 
 function* writtenFiles({ data, tablespaces }: Places, { sizes }: FilePlacer): Generator<Buffer> {

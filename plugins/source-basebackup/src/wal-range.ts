@@ -20,6 +20,15 @@ export function* segmentsOf({ timeline, start, stop, segmentBytes }: WalRange): 
     yield [BigInt(timeline), number / perFile, number % perFile].map(hex).join('');
 }
 
+/** Name of the segment behind this one on its timeline; undefined for what is no segment's name. */
+export function segmentAfter(name: string, segmentBytes: number): string | undefined {
+  const [, timeline, high, low] = /^([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})$/.exec(name) ?? [];
+  if (timeline === undefined) return undefined;
+  const perFile = 0x1_0000_0000n / BigInt(segmentBytes);
+  const number = BigInt(`0x${high}`) * perFile + BigInt(`0x${low}`) + 1n;
+  return timeline + hex(number / perFile) + hex(number % perFile);
+}
+
 function positionOf(lsn: string): bigint {
   const match = /^([0-9A-F]{1,8})\/([0-9A-F]{1,8})$/i.exec(lsn);
   if (!match) throw new RangeError(`${JSON.stringify(lsn)} is no position in the write-ahead log`);

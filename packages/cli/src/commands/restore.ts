@@ -33,6 +33,7 @@ export interface RestoreOptions {
   readonly rows?: readonly string[];
   readonly onConflict?: RowConflict;
   readonly database?: string;
+  readonly dump?: string;
   readonly rolesOnly?: boolean;
   readonly replace?: boolean;
   readonly dropOld?: boolean;
@@ -112,6 +113,7 @@ async function restore(
         ...(rows === undefined ? {} : { rows }),
         ...(options.onConflict === undefined ? {} : { onConflict: options.onConflict }),
         ...(options.database === undefined ? {} : { database: options.database }),
+        ...(options.dump === undefined ? {} : { dump: resolve(options.dump) }),
         ...(options.rolesOnly ? { rolesOnly: true } : {}),
         replace,
         dropOld: options.dropOld ?? false,

@@ -16,7 +16,8 @@ import { runChecks } from './checks.ts';
 import { compareCopy } from './compare-copy.ts';
 import { JointCopy } from './joint-copy.ts';
 import { commentOfRole, copyNameOf, dropRoles, openCleanup, sweepCopies } from './named-server.ts';
-import { startOwnServer, type OwnServer } from './own-server.ts';
+import { startOwnServer } from './own-server.ts';
+import type { RunningServer } from './run-server.ts';
 import { makeBareRoles, makeRolesAsTheyWere, makeTablespaces, mustBeOurs } from './surroundings.ts';
 
 /** What a source says of its units, so that they can be proved. */
@@ -83,7 +84,7 @@ class Scratch implements ScratchServer {
   readonly connection: string;
   readonly #setup: SourceSetup;
   readonly #kind: ProofKind;
-  readonly #own: OwnServer | undefined;
+  readonly #own: RunningServer | undefined;
   readonly #server: ServerSettings;
   readonly #log: Context['log'];
   readonly #names = new Map<string, string>();
@@ -99,7 +100,7 @@ class Scratch implements ScratchServer {
     setup: SourceSetup,
     kind: ProofKind,
     connection: string,
-    own: OwnServer | undefined,
+    own: RunningServer | undefined,
     { log }: Context,
   ) {
     this.#setup = setup;
