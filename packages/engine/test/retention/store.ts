@@ -24,7 +24,9 @@ export function storeBackup(
   sinks: LoggedSink | readonly LoggedSink[],
   unit: string,
   moment: string,
-  given: Partial<Pick<Manifest, 'status' | 'requires'>> & { readonly labels?: Record<string, string> } = {},
+  given: Partial<Pick<Manifest, 'status' | 'requires' | 'about'>> & {
+    readonly labels?: Record<string, string>;
+  } = {},
 ): string {
   const { labels = {}, ...rest } = given;
   const backup = idOf(moment);
