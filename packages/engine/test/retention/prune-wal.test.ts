@@ -1,7 +1,10 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PgsiloError } from '@pgsilo/plugin';
 import type { Sink, WalFiles } from '@pgsilo/plugin';
 import { memorySink as plainSink } from '@pgsilo/testkit';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import type { Pipeline } from '../../src/pipeline.ts';
 import { prune } from '../../src/prune.ts';
 import type { PruneReport } from '../../src/prune-report.ts';
@@ -9,6 +12,10 @@ import { memorySink } from '../memory-sink.ts';
 import { pruned, storeBackup, type Kept } from './store.ts';
 
 const { signal } = new AbortController();
+
+/** Of its own: the lock of a prune lies there, and other files of tests prune a pipeline of that name at the same time. */
+const scratch = mkdtempSync(join(tmpdir(), 'pgsilo-prune-wal-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 /** Files are numbers of two digits in one timeline; a backup needs those from its own on. */
 const wal: WalFiles = {
@@ -38,7 +45,7 @@ function pipelineOf(
   sinks: Record<string, Sink>,
   retention: Kept | Record<string, Kept> = { last: 1 },
 ): Pipeline {
-  const pipeline = pruned(sinks, retention);
+  const pipeline = pruned(sinks, retention, scratch);
   return { ...pipeline, source: { ...pipeline.source, source: { ...pipeline.source.source, wal } } };
 }
 
