@@ -1,6 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import { folderForServer, serveFolder, serverUser } from '@pgsilo/testkit/postgres';
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -148,5 +157,24 @@ describe('write-ahead log of a server', { timeout: 180_000 }, () => {
     expect(await fetch('00000009.history')).toBe(44);
     expect(await fetch('not-of-the-log')).toBe(126);
     expect(await fetch('00000009.history', join(folder, 'nothing.yaml'))).toBe(126);
+  });
+
+  it('expires what no kept base backup needs, and nothing else', async () => {
+    const old = new Date(Date.now() - 86_400_000);
+    const stale = readdirSync(walFolder());
+    // As if a day had passed: what was stored since the newest backup began is kept.
+    for (const name of stale) utimesSync(join(walFolder(), name), old, old);
+    const keeping = join(folder, 'keeping.yaml');
+    writeFileSync(keeping, `${readFileSync(file, 'utf8')}retention: { last: 1 }\n`);
+    const two = await pgsiloOk(['prune', keeping, '--dry-run', '--json'], at);
+    expect(two.json()).toMatchObject({ sinks: [{ wal: { removed: 0, kept: stale.length } }] });
+    await pgsiloOk(['backup', file, '--quiet'], at);
+    const name = await next();
+    await pgsiloOk(['wal', 'push', file, segment(name)], at);
+    const report = await pgsiloOk(['prune', keeping], at);
+    expect(report.stdout).toMatch(
+      new RegExp(`${stale.length} files? of write-ahead log removed \\(.*\\), 1 kept`),
+    );
+    expect(readdirSync(walFolder()).map((key) => key.slice(0, 24))).toEqual([name]);
   });
 });

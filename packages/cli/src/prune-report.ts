@@ -1,4 +1,4 @@
-import type { PrunedBackup, PrunedSink, PruneReport, Reason } from '@pgsilo/engine';
+import type { PrunedBackup, PrunedSink, PrunedWal, PruneReport, Reason } from '@pgsilo/engine';
 import { errorDocument, errorCell } from './error-text.ts';
 import type { Invocation } from './invocation.ts';
 import { formatBytes, formatCount, formatNumber, formatTime } from './terminal/format.ts';
@@ -18,8 +18,12 @@ export function prunedDocument({ status, reasons, until, error, ...backup }: Pru
 }
 
 /** The sums of a sink for `--json`. */
-export function sinkDocument({ error, ...sums }: PrunedSink): object {
-  return { ...sums, ...(error ? { error: errorDocument(error) } : {}) };
+export function sinkDocument({ wal, error, ...sums }: PrunedSink): object {
+  return {
+    ...sums,
+    ...(wal ? { wal: { ...wal, ...(wal.until ? { until: wal.until.toISOString() } : {}) } } : {}),
+    ...(error ? { error: errorDocument(error) } : {}),
+  };
 }
 
 export const pruneColumns: readonly Column[] = [
@@ -108,7 +112,7 @@ export function pruneSums({ dryRun, sinks }: PruneReport, { style }: Invocation)
 }
 
 function sinkLine(sums: PrunedSink, dryRun: boolean, style: Invocation['style']): string {
-  const { sink, retention, kept, removed, retained, failed, unreadable, bytes, garbage, error } = sums;
+  const { sink, retention, kept, removed, retained, failed, unreadable, bytes, garbage, wal, error } = sums;
   const verb = dryRun ? 'to remove' : 'removed';
   const parts = [
     ...(retention
@@ -116,9 +120,23 @@ function sinkLine(sums: PrunedSink, dryRun: boolean, style: Invocation['style'])
       : ['no retention: all backups kept']),
     ...(garbage > 0 ? [`${formatCount(garbage, 'object')} of no backup ${verb}`] : []),
     ...(retained > 0 ? [`${retained} retained by the store`] : []),
+    ...(wal ? walParts(wal, verb) : []),
     ...(unreadable > 0 ? [style.red(`${unreadable} unreadable`)] : []),
     ...(failed > 0 ? [style.red(`${failed} not removed`)] : []),
     ...(error ? [style.red(errorCell(error))] : []),
   ];
   return `${style.bold(printable(sink))}  ${parts.join(', ')}`;
+}
+
+function walParts(
+  { kept, removed, bytes, retained, until, unknown, held }: PrunedWal,
+  verb: string,
+): string[] {
+  if (kept + removed + retained === 0) return [];
+  const files = formatCount(removed, 'file');
+  return [
+    `${files} of write-ahead log ${verb} (${formatBytes(bytes)}), ${formatNumber(kept)} kept${held === undefined ? '' : `: ${held}`}`,
+    ...(retained > 0 ? [`${formatCount(retained, 'file')} of write-ahead log ${retainedText(until)}`] : []),
+    ...(unknown > 0 ? [`${formatCount(unknown, 'object')} under wal/ of no known name kept`] : []),
+  ];
 }

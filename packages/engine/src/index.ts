@@ -22,6 +22,7 @@ export type { RunPlan } from './plan-run.ts';
 export { prune } from './prune.ts';
 export type { PruneOptions } from './prune.ts';
 export type { PrunedBackup, PrunedSink, PruneReport } from './prune-report.ts';
+export type { PrunedWal } from './wal/wal-prune.ts';
 export { prepareRestore } from './restore.ts';
 export type { PreparedRestore, RestoreEvent, RestoreOptions, RestoreReport } from './restore.ts';
 export { exitOfAll, planRestoreAll, restoreAll } from './restore-all.ts';

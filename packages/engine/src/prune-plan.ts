@@ -33,6 +33,8 @@ export interface PlannedBackup {
   readonly snapshotAt: string | undefined;
   readonly status: Candidate['status'];
   readonly requires: readonly string[];
+  /** The first file of write-ahead log that it needs; undefined where that is not known, or the source keeps none. */
+  readonly firstWal: string | undefined;
   /** Of all its objects in this sink. */
   readonly bytes: number;
   readonly keep: boolean;
@@ -120,6 +122,7 @@ interface Known extends Candidate {
   readonly snapshotAt: string | undefined;
   readonly unit: string | undefined;
   readonly labels: Readonly<Record<string, string>> | undefined;
+  readonly firstWal: string | undefined;
   readonly error: PgsiloError | undefined;
 }
 
@@ -145,8 +148,8 @@ async function planUnit(
     if (!retention || here.length === 0) continue;
     for (const verdict of await judge(session, { here, retention, departures, unitKey, newest, readable })) {
       const { backup, keep, reasons } = verdict;
-      const { snapshotAt, status, requires, error } = found.get(backup)!;
-      const about = { unit, unitKey, backup, sink, snapshotAt, status, keep, reasons, error };
+      const { snapshotAt, status, requires, firstWal, error } = found.get(backup)!;
+      const about = { unit, unitKey, backup, sink, snapshotAt, status, firstWal, keep, reasons, error };
       planned.push({
         ...about,
         requires: requires === 'unknown' ? [] : requires,
@@ -193,7 +196,9 @@ async function readKnown(
     const { snapshotAt, requires, unit } = manifest;
     const status: Candidate['status'] = destroyed.has(`${unitKey}/${backup}`) ? 'destroyed' : manifest.status;
     const safety = isSafetyBackup(manifest);
-    const about = { place, backup, pinned, proved, safety, snapshotAt, status, requires, error: undefined };
+    const firstWal = session.pipeline.source.source.wal?.firstNeeded?.(manifest.about);
+    const known = { place, backup, pinned, proved, safety, firstWal, error: undefined };
+    const about = { ...known, snapshotAt, status, requires };
     return { ...about, time: Date.parse(snapshotAt), unit: unit.name, labels: unit.labels };
   } catch (thrown) {
     throwIfAborted(session.signal);
@@ -211,6 +216,7 @@ async function readKnown(
       safety: false,
       error,
       snapshotAt: undefined,
+      firstWal: undefined,
       unit: undefined,
       labels: undefined,
     };

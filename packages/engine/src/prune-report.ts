@@ -2,6 +2,7 @@ import type { PgsiloError } from '@pgsilo/plugin';
 import type { PipelineSink } from './pipeline.ts';
 import type { Candidate, Reason } from './retention/decide.ts';
 import type { Garbage } from './retention/garbage.ts';
+import type { PrunedWal } from './wal/wal-prune.ts';
 
 /** What became of one backup in one sink. */
 export interface PrunedBackup {
@@ -40,6 +41,8 @@ export interface PrunedSink {
   readonly bytes: number;
   /** Objects that belonged to no backup. */
   readonly garbage: number;
+  /** Missing where no write-ahead log is looked at: the source keeps none, or the sink has no retention. */
+  readonly wal?: PrunedWal;
   /** What kept the sink from being pruned, or from being pruned to its end. */
   readonly error?: PgsiloError;
 }
@@ -88,6 +91,10 @@ export class PruneTally {
 
   addGarbage(sink: PipelineSink, { objects }: Garbage): void {
     this.#sinks.get(sink.name)!.garbage += objects;
+  }
+
+  addWal(sink: PipelineSink, wal: PrunedWal): void {
+    this.#sinks.get(sink.name)!.wal = wal;
   }
 
   sinkFailed(sink: PipelineSink, error: PgsiloError): void {

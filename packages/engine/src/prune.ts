@@ -14,6 +14,8 @@ import type { Removed } from './retention/remove.ts';
 import { withSession } from './session.ts';
 import type { EngineSession } from './session.ts';
 import { sweepDeadRuns } from './sweep.ts';
+import { pruneWal } from './wal/wal-prune.ts';
+import { WalNeeds } from './wal/wal-needs.ts';
 
 export interface PruneOptions {
   /** Nothing is removed. */
@@ -58,15 +60,19 @@ async function pruneLocked(session: EngineSession, options: PruneOptions): Promi
   if (!dryRun) await Promise.all(pipeline.sinks.map((sink) => sweepDeadRuns(session, sink)));
   const surveyed = await survey(session);
   const tally = new PruneTally(dryRun, pipeline.sinks, surveyed.inventories.failed);
+  const needs = new WalNeeds();
   let units: (readonly PlannedBackup[])[] = [];
   const flush = async (): Promise<void> => {
     const done = new Map<readonly PlannedBackup[], readonly PrunedBackup[]>();
     await eachLimited(units, unitsAtOnce, async (unit) => {
       done.set(unit, dryRun ? unit.map(asPlanned) : await pruneUnit(session, surveyed, unit, tally));
     });
-    for (const backup of units.flatMap((unit) => done.get(unit)!)) {
-      tally.add(backup);
-      await options.observe?.(backup);
+    for (const unit of units) {
+      for (const [index, backup] of done.get(unit)!.entries()) {
+        tally.add(backup);
+        needs.take(unit[index]!, backup.outcome);
+        await options.observe?.(backup);
+      }
     }
     units = [];
   };
@@ -79,6 +85,7 @@ async function pruneLocked(session: EngineSession, options: PruneOptions): Promi
   for (const sink of surveyed.inventories.of.keys()) {
     throwIfAborted(session.signal);
     await sweepGarbage(session, surveyed, sink, tally);
+    await expireWal(session, sink, needs, tally);
   }
   return tally.report();
 }
@@ -92,6 +99,24 @@ async function sweepGarbage(
   if (tally.isBroken(sink)) return;
   try {
     tally.addGarbage(sink, await removeGarbage(session, sink, inventories, tally.dryRun));
+  } catch (error) {
+    throwIfAborted(session.signal);
+    tally.sinkFailed(sink, toPgsiloError(error, 'sink.failed'));
+  }
+}
+
+async function expireWal(
+  session: EngineSession,
+  sink: PipelineSink,
+  needs: WalNeeds,
+  tally: PruneTally,
+): Promise<void> {
+  if (tally.isBroken(sink) || !sink.retention || !session.pipeline.source.source.wal) return;
+  try {
+    tally.addWal(
+      sink,
+      await pruneWal(session, sink, needs.of(sink, session.pipeline.clock.now()), tally.dryRun),
+    );
   } catch (error) {
     throwIfAborted(session.signal);
     tally.sinkFailed(sink, toPgsiloError(error, 'sink.failed'));

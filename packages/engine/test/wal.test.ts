@@ -142,6 +142,17 @@ describe('fetch', () => {
   const fetch = (pipeline: Pipeline, given: string = name): Promise<boolean> =>
     fetchWal(pipeline, given, target, signal);
 
+  it('does not take "no" for "never" where retention may have expired what a sink that is away still has', async () => {
+    const away = { ...memorySink(), list: noList };
+    const pipeline = pipelineOf({ good, away }, ['away']);
+    expect(await fetch(pipeline, '00000002.history')).toBe(false);
+    const retention = { timezone: 'UTC', rules: [], last: 1 };
+    const sinks = pipeline.sinks.map((sink) => ({ ...sink, retention }));
+    await expect(fetch({ ...pipeline, sinks }, '00000002.history')).rejects.toMatchObject({
+      code: 'sink.denied',
+    });
+  });
+
   it('brings back what was archived, and says of nothing else that it was never there', async () => {
     expect(await fetch(pipelineOf({ good }))).toBe(true);
     expect(readFileSync(target, 'utf8')).toBe('a segment');

@@ -70,6 +70,13 @@ export interface WalFiles {
   classify(name: string): WalFile | undefined;
   /** Looks at a file that is about to be kept. Throws `source.archive-invalid` for one that is cut, or is another than its name says. */
   examine(name: string, path: string): Promise<void>;
+  /** Name of the first segment that a backup needs, by `about` of its manifest; undefined where that does not tell. Without this method the log is never expired. */
+  firstNeeded?(about: JsonObject): string | undefined;
+  /**
+   * Whether none of some backups can need a file of the log, on whatever way through timelines they are recovered. False in all doubt.
+   * @param firsts what `firstNeeded` said of each of them.
+   */
+  isExpired?(name: string, firsts: readonly string[]): boolean;
 }
 
 export interface WalFile {

@@ -15,7 +15,7 @@ import { placeOf } from './layout.ts';
 import { readServerFiles, serverFilesBody, serverFilesName } from './server-files.ts';
 import type { SourceSetup } from './setup.ts';
 import type { TarHeader } from './tar-header.ts';
-import { missingSegments, type WalRange } from './wal-range.ts';
+import { missingSegments, segmentsOf, type WalRange } from './wal-range.ts';
 
 /** Warnings of the server that the manifest repeats. */
 const mostWarnings = 20;
@@ -83,6 +83,7 @@ async function* readUnit(
     segmentBytes: server.segmentBytes,
   };
   requireWal(wal, seen.wal);
+  const [startSegment = ''] = segmentsOf(wal);
 
   const after = await readClusterMap(session);
   const [ended] = await session.query<{ at: string; archiver: Json }>(
@@ -119,6 +120,8 @@ async function* readUnit(
         timeline: stop.timeline,
         startLsn: start.lsn,
         stopLsn: stop.lsn,
+        // From here on the log is kept: names of segments need no size of a segment to be compared.
+        startSegment,
         walSegments: seen.wal.size,
         checksums: server.checksums ? 'verified by the server' : 'off in this cluster',
         archiver: ended!.archiver,

@@ -1,5 +1,6 @@
 import { open, stat } from 'node:fs/promises';
 import { PgsiloError, type WalFiles } from '@pgsilo/plugin';
+import { isExpired } from './wal-expiry.ts';
 
 /** A segment, one that was not full when its timeline ended, the note of a backup, the history of a timeline. */
 const forms = [
@@ -28,6 +29,10 @@ export const walFiles: WalFiles = {
     const wrong = problemOf(name, header, size);
     if (wrong !== undefined) throw invalid(path, wrong);
   },
+  firstNeeded({ startSegment }) {
+    return typeof startSegment === 'string' && /^[0-9A-F]{24}$/.test(startSegment) ? startSegment : undefined;
+  },
+  isExpired,
 };
 
 /** What is wrong with a segment; undefined: nothing that its beginning tells. */

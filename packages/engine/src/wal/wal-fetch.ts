@@ -45,6 +45,8 @@ export function fetchWal(
       }
     }
     if (unanswered) throw unanswered;
+    // Those that said no may have expired what another sink still has.
+    if (failure && witnesses.every(({ retention }) => retention)) throw failure;
     // Of a sink that is not required: it was there, and did not come.
     if (failure && damaged.has(failure.code)) throw failure;
     return false;

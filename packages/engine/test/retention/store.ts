@@ -1,4 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Sink } from '@pgsilo/plugin';
 import { backupFolder, encodeUnit, noteKey, runBeginKey, runSummaryKey, timeStamp } from '../../src/keys.ts';
 import { writeManifest } from '../../src/manifest.ts';
@@ -10,6 +12,10 @@ import type { Retention } from '../../src/retention/policy.ts';
 import { writeRunBegin, writeRunReport } from '../../src/run-records.ts';
 import { fakePipeline, fakeSource } from '../fakes.ts';
 import type { LoggedSink } from '../memory-sink.ts';
+
+/** The lock of a prune lies there: other files of tests, and other checkouts, prune a pipeline of that name at the same time. */
+const ownScratch = mkdtempSync(join(tmpdir(), 'pgsilo-prune-'));
+process.on('exit', () => rmSync(ownScratch, { recursive: true, force: true }));
 
 export const pipelineName = 'vigia';
 /** When all tests here take place. */
@@ -24,7 +30,9 @@ export function storeBackup(
   sinks: LoggedSink | readonly LoggedSink[],
   unit: string,
   moment: string,
-  given: Partial<Pick<Manifest, 'status' | 'requires'>> & { readonly labels?: Record<string, string> } = {},
+  given: Partial<Pick<Manifest, 'status' | 'requires' | 'about'>> & {
+    readonly labels?: Record<string, string>;
+  } = {},
 ): string {
   const { labels = {}, ...rest } = given;
   const backup = idOf(moment);
@@ -102,7 +110,7 @@ export type Kept = Partial<Retention> | undefined;
 export function pruned(
   sinks: Readonly<Record<string, Sink>>,
   retention: Kept | Readonly<Record<string, Kept>>,
-  scratch: string = tmpdir(),
+  scratch: string = ownScratch,
 ): Pipeline {
   const pipeline = fakePipeline(fakeSource(), sinks);
   const perSink = Object.keys(sinks).some((name) => name in (retention ?? {}));
