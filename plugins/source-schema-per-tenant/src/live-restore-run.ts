@@ -7,6 +7,7 @@ import type { PreparedLiveRestore } from './live-restore.ts';
 import { clearLargeObjects } from './live-large-objects.ts';
 import { placeLargeObjects, stageLargeObjects } from './place-large-objects.ts';
 import { restoreDefinitions, restoreRows, restoreSchema, restoreTheRest } from './live-statements.ts';
+import { withoutOthersTriggers } from './others-triggers.ts';
 import {
   analyzeSchema,
   commit,
@@ -50,7 +51,7 @@ async function inTransaction(
       if (live) await rename(schema, aside);
       await restoreSchema(prepared);
       await restoreDefinitions(prepared);
-      await restoreRows(prepared);
+      await withoutOthersTriggers(session, schema, () => restoreRows(prepared));
       return prepared.fingerprint;
     })
     .then((fingerprint) =>

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isPgsiloError, PgsiloError, throwIfAborted, type Body, type Context } from '@pgsilo/plugin';
-import { archiveSubset, useList, type TocEntry } from '../archive/index.ts';
+import { archiveSubset, readToc, useList, type TocEntry } from '../archive/index.ts';
 import { runTool } from '../child.ts';
 import { childConnection, type ServerSettings } from '../connection.ts';
 import { showName } from '../quoting.ts';
@@ -63,33 +63,67 @@ export async function runPgRestore(job: PgRestoreJob, context: Context): Promise
   const connection = childConnection(job.server, job.database, job.applicationName, far ? place : undefined);
   const tolerant = failsAtFirst(tool.major, job.serverMajor);
   const doing = `pg_restore into database ${showName(job.database)}`;
-  const args = [
+  const jobs = jobsOf(setup, tool, job.serverMajor, job.jobs);
+  const options = [
     ...(tolerant ? [] : ['--exit-on-error']),
     '--no-password',
     ...(job.owner ? [] : ['--no-owner', '--no-acl']),
     ...(job.tablespaces ? [] : ['--no-tablespaces']),
   ];
-  if (!far) {
-    if (job.entries) args.push(`--use-list=${await writeList(job.entries, context)}`);
-    args.push(`--jobs=${jobsOf(setup, tool, job.serverMajor, job.jobs)}`, connection.argument, job.archive);
-  } else args.push(connection.argument);
-  const run = (onStderr: (line: string) => void, signal: AbortSignal): Promise<unknown> =>
-    runTool(tool, args, {
-      doing,
-      env: connection.env,
-      signal,
-      onStderr,
-      ...(far ? { input: archiveOf(job) } : {}),
-    });
+  if (!far && job.entries) options.push(`--use-list=${await writeList(job.entries, context)}`);
+  const calls = (far ? [[]] : await sectionsOf(job, jobs)).map((sections) => [
+    ...options,
+    ...sections,
+    ...(far ? [connection.argument] : [`--jobs=${jobs}`, connection.argument, job.archive]),
+  ]);
+  const runOne =
+    (args: readonly string[]) =>
+    (onStderr: (line: string) => void, signal: AbortSignal): Promise<unknown> =>
+      runTool(tool, args, {
+        doing,
+        env: connection.env,
+        signal,
+        onStderr,
+        ...(far ? { input: archiveOf(job) } : {}),
+      });
   const log = (line: string): void => context.log.warn(line, { database: job.database });
   const words = new LastWords(log);
   try {
-    if (tolerant) await runTolerantly(doing, run, words, context.signal);
-    else await run((line) => words.add(line), context.signal);
+    for (const args of calls) {
+      const run = runOne(args);
+      if (tolerant) await runTolerantly(doing, run, words, context.signal);
+      else await run((line) => words.add(line), context.signal);
+    }
     words.flush();
   } catch (error) {
     words.flush(error instanceof Error ? error.message : '');
     throw afterDeadlock(error, job.jobs);
+  }
+}
+
+const rowsFirst = [['--section=pre-data', '--section=data'], ['--section=post-data']] as const;
+
+/**
+ * Arguments of each call that it takes. Several workers make a trigger as soon as its own table has its rows. That of a partitioned table, which has none of its own, then fires for the rows of partitions that are
+ * still to come, and changes them without a word (pg_restore 15 to 18).
+ */
+async function sectionsOf(job: PgRestoreJob, jobs: number): Promise<readonly (readonly string[])[]> {
+  if (jobs < 2) return [[]];
+  const entries = job.entries ?? (await readEntries(job.archive));
+  const has = (wanted: string): boolean => entries?.some(({ desc }) => desc === wanted) ?? true;
+  return has('TABLE ATTACH') && has('TRIGGER') ? rowsFirst : [[]];
+}
+
+/** Undefined: an archive that only pg_restore understands. */
+async function readEntries(archive: string): Promise<readonly TocEntry[] | undefined> {
+  const file = createReadStream(archive);
+  try {
+    return (await readToc(file)).entries;
+  } catch (error) {
+    if (isPgsiloError(error)) return undefined;
+    throw error;
+  } finally {
+    file.destroy();
   }
 }
 

@@ -6,6 +6,7 @@ import { definitionsOf, restOf, runEntries, tryEntries, type EntryJob, type Left
 import { restoreLargeObjects } from './large-objects.ts';
 import { markSchema } from './mark.ts';
 import { isThere } from './one-database.ts';
+import { withoutOthersTriggers } from '../others-triggers.ts';
 import type { PreparedSchema } from './prepared.ts';
 import {
   analyzeSchema,
@@ -59,7 +60,7 @@ async function inTransaction(
   await request.step('restore the data', async () => {
     left.push(...(await make(job, definitionsOf(toc.entries))));
     refuseRowless(toc.entries, left);
-    await restoreRows(prepared);
+    await withoutOthersTriggers(session, schema, () => restoreRows(prepared));
   });
   // Large objects are the whole database's.
   const own = prepared.fingerprint && { ...prepared.fingerprint, largeObjects: 0 };
