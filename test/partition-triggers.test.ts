@@ -53,8 +53,15 @@ describe('a trigger of a partitioned table does not fire for rows that are resto
        INSERT INTO ev SELECT 'large', i, 'paid' FROM generate_series(1, 300000) i; INSERT INTO ev VALUES ('small', 1, 'paid'); ${triggers('public')}`,
     );
     pipeline('schemas', 'use: schema-per-tenant, database: app, schemas: [acme, beta], shared: [central]');
+    await server.query('postgres', 'CREATE DATABASE one');
+    await server.query(
+      'one',
+      `CREATE SCHEMA acme; ${partitioned('acme')} CREATE TABLE acme.ev_s PARTITION OF acme.ev FOR VALUES IN ('s') PARTITION BY LIST (id); CREATE TABLE acme.ev_s_1 PARTITION OF acme.ev_s FOR VALUES IN (1);
+       CREATE TABLE acme.ev_l PARTITION OF acme.ev FOR VALUES IN ('l'); INSERT INTO acme.ev VALUES ('s', 1, 'paid'), ('l', 1, 'paid'); ${triggers('acme')}`,
+    );
+    pipeline('one', 'use: schema-per-tenant, database: one, schemas: [acme]');
     pipeline('whole', 'use: database-per-tenant, databases: [whole], globals: false');
-    for (const name of ['schemas', 'whole']) await pgsiloOk(['backup', `${name}.yaml`], at);
+    for (const name of ['schemas', 'one', 'whole']) await pgsiloOk(['backup', `${name}.yaml`], at);
   });
   afterAll(async () => {
     await Promise.all([server?.stop(), other?.stop()]);
@@ -69,6 +76,18 @@ describe('a trigger of a partitioned table does not fire for rows that are resto
     );
     const [row] = await server.query('whole_3', `SELECT count(*)::int AS paid FROM ev WHERE b = 'paid'`);
     expect(row).toEqual({ paid: 300_001 });
+  });
+
+  it.each([1, 4])('of single tables of a schema, by %i workers', async (jobs) => {
+    const table = ['--table', 'ev', '--jobs', String(jobs)];
+    const name = `one_${jobs}`;
+    const count = `SELECT count(*)::int AS paid FROM`;
+    await pgsiloOk(['restore', 'one.yaml', 'acme', ...table, '--to', name], at);
+    expect(await server.query(name, `${count} acme.ev WHERE b = 'paid'`)).toEqual([{ paid: 2 }]);
+    await pgsiloOk(['restore', 'one.yaml', 'acme', ...table, '--to-schema', name], at);
+    expect(await server.query('one', `${count} ${name}.ev WHERE b = 'paid'`)).toEqual([{ paid: 2 }]);
+    await pgsiloOk(['restore', 'one.yaml', 'acme', '--jobs', String(jobs), '--to', `${name}_all`], at);
+    expect(await paid(server, `${name}_all`, 'acme')).toEqual({ rows: 2, paid: 2, audit: 0 });
   });
 
   it('of schemas that are partitions of a shared one', async () => {
