@@ -67,9 +67,10 @@ describe('an encrypted backup', { timeout: 120_000 }, () => {
     for (const [index, file] of [byFile, byGpg].entries()) {
       await pgsiloOk(['restore', file, 'acme', '--to', `acme_${index}`], at);
       expect(await contentOf(server, `acme_${index}`)).toEqual(await contentOf(server, 'acme_db'));
+      // What the tests below rely on: a restore that began is on record.
+      expect(restoresRun()).toContain('database.dump');
+      writeFileSync(calls, '');
     }
-    // What the tests below rely on.
-    expect(restoresRun().trim().split('\n')).toHaveLength(2);
     for (const index of [0, 1]) await server.query('postgres', `DROP DATABASE acme_${index}`);
   });
 

@@ -1,7 +1,7 @@
 import { chmod, constants, open, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { throwIfAborted } from '@pgsilo/plugin';
+import { isPgsiloError, throwIfAborted } from '@pgsilo/plugin';
 import type { Body, Context, RetainedObject, Setup, Sink, StoredObject } from '@pgsilo/plugin';
 import { writeBody } from './body-writer.ts';
 import { checkFolder } from './check.ts';
@@ -27,20 +27,11 @@ export function createLocalSink(options: Options, setup: Pick<Setup, 'folder'>, 
   const sink: Sink = {
     async put(key, body, _hint, context) {
       throwIfAborted(context.signal);
-      await folders.ensure(tree.writing);
-      const isFolder = await folders.mustBeWritable(dirname(tree.path(key)));
-      // When the root is gone, the folder for unfinished objects is too, and the part cannot be created.
-      if (!isFolder) await tree.hadRoot();
-      else if (await tree.look(key, 'had')) throw existsAlready(key);
-      const part = join(tree.writing, partName());
-      try {
-        const bytes = await write(part, body, context);
-        throwIfAborted(context.signal);
-        await publisher.publish(part, key);
-        return { bytes } satisfies StoredObject;
-      } finally {
-        await unlink(part).catch((error: unknown) => leftBehind(error, part, context));
-      }
+      return await putOne(key, body, context).catch(async (error: unknown) => {
+        // Which call first meets a root that is gone is chance; what is said of it is not.
+        if (isPgsiloError(error) && error.code === 'sink.failed') await tree.hasRoot();
+        throw error;
+      });
     },
     get: (key, range, context) => readObject(tree, key, range, context),
     async stat(key, context) {
@@ -64,6 +55,23 @@ export function createLocalSink(options: Options, setup: Pick<Setup, 'folder'>, 
       return sweepLeftovers(tree, before);
     },
   };
+
+  async function putOne(key: string, body: Body, context: Context): Promise<StoredObject> {
+    await folders.ensure(tree.writing);
+    const isFolder = await folders.mustBeWritable(dirname(tree.path(key)));
+    // When the root is gone, the folder for unfinished objects is too, and the part cannot be created.
+    if (!isFolder) await tree.hadRoot();
+    else if (await tree.look(key, 'had')) throw existsAlready(key);
+    const part = join(tree.writing, partName());
+    try {
+      const bytes = await write(part, body, context);
+      throwIfAborted(context.signal);
+      await publisher.publish(part, key);
+      return { bytes };
+    } finally {
+      await unlink(part).catch((error: unknown) => leftBehind(error, part, context));
+    }
+  }
 
   async function write(part: string, body: Body, context: Context): Promise<number> {
     const file = await create(part);
