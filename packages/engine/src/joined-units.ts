@@ -53,8 +53,20 @@ export function stagesOf(
 export interface Finishing {
   readonly joined: JoinedRecovery;
   readonly database: string;
-  /** Undefined: all units had their turn. Else only these are looked at. */
+  /** Only these are looked at; undefined: all. */
   readonly only: ReadonlySet<string> | undefined;
+  readonly last: boolean;
+}
+
+/**
+ * What one unit lacks may wait for what another lacks: goes over them until nothing more can be made, then a last time.
+ * @param pass says how much is lacking
+ */
+export async function finishInPasses(pass: (last: boolean) => Promise<number>): Promise<void> {
+  let before = Infinity;
+  for (let lacking = await pass(false); lacking > 0 && lacking < before; lacking = await pass(false))
+    before = lacking;
+  await pass(true);
 }
 
 /** A unit that lacked something, and what came of making it. */
@@ -101,17 +113,13 @@ export async function finishUnits(
 function finishOne(
   pipeline: Pipeline,
   entry: FoundBackup,
-  { joined, database, only }: Finishing,
+  { joined, database, last }: Finishing,
   { toServer, owner, jobs, signal }: RestoreAllOptions,
 ): Promise<FinishedUnit> {
   return withSession(pipeline, signal, (session) => {
     const [sink] = sinksNamed(pipeline, entry.sinks[0]) as [PipelineSink];
     const { view } = openBackup(session, sink, entry.manifest, entry.sinks.slice(1));
-    return joined.finish(
-      requestFor(view, { toServer, to: database, owner, jobs }),
-      only === undefined,
-      session.context(),
-    );
+    return joined.finish(requestFor(view, { toServer, to: database, owner, jobs }), last, session.context());
   });
 }
 

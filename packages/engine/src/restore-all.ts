@@ -130,7 +130,7 @@ async function recover(pipeline: Pipeline, recovery: Recovery, options: RestoreA
     await course.restore(recovery.first, 'first');
     throwIfAborted(signal);
     // The registry may be read through a view of several units.
-    await course.finish(false);
+    await course.finish('first');
     const others = await recovery
       .others(() => knownUnits(pipeline, options))
       .catch((thrown: unknown) => {
@@ -139,7 +139,7 @@ async function recover(pipeline: Pipeline, recovery: Recovery, options: RestoreA
     observe?.({ type: 'others', units: others.length, atOnce: course.atOnce(others.length) });
     await course.restore(others, 'others');
     throwIfAborted(signal);
-    await course.finish(true);
+    await course.finish('all');
     throwIfAborted(signal);
     return { units: course.units };
   } catch (thrown) {

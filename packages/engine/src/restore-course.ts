@@ -2,7 +2,8 @@ import { PgsiloError, toPgsiloError } from '@pgsilo/plugin';
 import type { Recovery, RecoveryUnit } from '@pgsilo/plugin';
 import { findBackups } from './find-backup.ts';
 import type { FoundBackup } from './find-backup.ts';
-import { finishUnits, stagesOf } from './joined-units.ts';
+import { finishInPasses, finishUnits, stagesOf } from './joined-units.ts';
+import type { Finished } from './joined-units.ts';
 import type { Pipeline } from './pipeline.ts';
 import { eachLimited } from './pool.ts';
 import type { RestoreAllOptions } from './restore-all.ts';
@@ -42,21 +43,27 @@ export class RestoreCourse {
     }
   }
 
-  /** Makes what joined units lack, as far as it can be made now. @param last whether all had their turn. */
-  async finish(last: boolean): Promise<void> {
+  /** Makes what joined units lack, as far as it can be made now. @param which of the units had their turn. */
+  async finish(which: 'first' | 'all'): Promise<void> {
     const { joined, first } = this.#recovery;
     const database = first.find(({ to }) => to !== undefined)?.to;
     if (!joined || database === undefined) return;
-    const only = last ? undefined : new Set(first.map(({ unit }) => unit));
-    for (const done of await finishUnits(this.#pipeline, { joined, database, only }, this.#options)) {
-      const { unit, backup, lacks, warnings } = done;
-      for (const what of lacks) this.#pipeline.log[last ? 'warn' : 'debug']('cannot be made', { unit, what });
-      if (!last) continue;
-      const known = this.#units.get(unit) ?? { unit, backup, status: 'present', seconds: 0, warnings: [] };
-      const line = { ...known, warnings: [...known.warnings, ...warnings] };
-      const there = line.status === 'restored' || line.status === 'present';
-      this.#units.set(unit, there && lacks.length > 0 ? incomplete(line, lacks) : line);
-    }
+    const only = which === 'all' ? undefined : new Set(first.map(({ unit }) => unit));
+    const pass = async (last: boolean): Promise<number> => {
+      const finished = await finishUnits(this.#pipeline, { joined, database, only, last }, this.#options);
+      for (const each of finished) this.#finished(each, last);
+      return finished.reduce((sum, { lacks }) => sum + lacks.length, 0);
+    };
+    await (which === 'all' ? finishInPasses(pass) : pass(false));
+  }
+
+  #finished({ unit, backup, lacks, warnings }: Finished, last: boolean): void {
+    for (const what of lacks) this.#pipeline.log[last ? 'warn' : 'debug']('cannot be made', { unit, what });
+    if (!last) return;
+    const known = this.#units.get(unit) ?? { unit, backup, status: 'present', seconds: 0, warnings: [] };
+    const line = { ...known, warnings: [...known.warnings, ...warnings] };
+    const there = line.status === 'restored' || line.status === 'present';
+    this.#units.set(unit, there && lacks.length > 0 ? incomplete(line, lacks) : line);
   }
 
   async #find(wanted: readonly RecoveryUnit[]): Promise<ReadonlyMap<string, FoundBackup | PgsiloError>> {
@@ -123,7 +130,7 @@ export function whichOf({ before, sink, signal }: RestoreAllOptions): Parameters
 function incomplete(line: RestoredUnit, lacks: readonly string[]): RestoredUnit {
   const error = new PgsiloError(
     'restore.failed',
-    `${JSON.stringify(line.unit)} is there with all its rows, but this could not be made:\n${lacks.map((each) => `- ${each}`).join('\n')}`,
+    `${JSON.stringify(line.unit)} is there, but this could not be made:\n${lacks.map((each) => `- ${each}`).join('\n')}`,
     { hint: 'Restore what it needs, and run the same command again: it makes what is left.' },
   );
   return { ...line, status: 'failed', error: error.toJSON() };

@@ -89,6 +89,7 @@ describe('units that make up one database', () => {
       'c into app',
       'b into app',
       'unfinished of app',
+      'unfinished of app',
     ]);
     expect(Object.fromEntries(report.units.map(({ unit, status }) => [unit, status]))).toEqual({
       ...Object.fromEntries(names.map((name) => [name, 'restored'])),
@@ -104,6 +105,9 @@ describe('units that make up one database', () => {
     const { units, status } = await restoreAll(pipeline, options);
     expect(log.filter((line) => line.startsWith('finish'))).toEqual([
       'finish all in app',
+      // As long as something more could be made, and then for the last time.
+      'finish a in app',
+      'finish a in app',
       'finish a in app, last',
     ]);
     expect(status).toBe('partial');
@@ -112,8 +116,7 @@ describe('units that make up one database', () => {
       warnings: ['settings refused'],
       error: {
         code: 'restore.failed',
-        message:
-          '"a" is there with all its rows, but this could not be made:\n- key x: no schema b\n- view y: no schema b',
+        message: '"a" is there, but this could not be made:\n- key x: no schema b\n- view y: no schema b',
       },
     });
   });
@@ -138,12 +141,12 @@ describe('units that make up one database', () => {
       'b into joint',
       'c into joint',
       'b into joint',
-      'unfinished of joint',
+      ...Array(3).fill('unfinished of joint'),
     ]);
     expect(scratch.log.filter((line) => line.startsWith('examine'))).toEqual(Array(3).fill('examine joint'));
     expect(Object.fromEntries(units.map((unit) => [unit.unit, unit.error?.message ?? unit.status]))).toEqual({
       all: 'ok',
-      a: 'it came back with all its rows, but this could not be made:\n- key x: no schema b',
+      a: 'it came back, but this could not be made:\n- key x: no schema b',
       b: 'ok',
       c: 'ok',
     });

@@ -62,7 +62,7 @@ export type { RowsRestore, ScratchCopy } from './restore/rows-restore.ts';
 export { transactionOutcome } from './restore/transaction-outcome.ts';
 export { splitTableName } from './table-name.ts';
 export type { NamePart } from './table-name.ts';
-export { fingerprintOfEntries } from './restore/fingerprint-of-entries.ts';
+export { fingerprintOfEntries, fingerprintWithout } from './restore/fingerprint-of-entries.ts';
 export { selectTables, type TableSelection } from './restore/select-tables.ts';
 export { isTable, parseTableName, showTable } from './restore/table-names.ts';
 export type { TableName } from './restore/table-names.ts';

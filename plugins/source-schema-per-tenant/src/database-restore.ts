@@ -9,6 +9,7 @@ import { runDatabaseRestore } from './database-restore-run.ts';
 import { extensionProblems } from './recovery/conditions.ts';
 import { refuseExisting, refuseLongDatabaseName } from './new-database.ts';
 import type { ArchivePart } from './restore-sections.ts';
+import { fetchRowArchives } from './row-archives.ts';
 import { countOf, fetchLargeObjects } from './restored-large-objects.ts';
 import type { SourceSetup } from './setup.ts';
 
@@ -101,12 +102,7 @@ async function fetchArchives({
   const archive = await artifactOf(backup, 'database.dump').spool();
   const toc = await readToc(createReadStream(archive));
   const archives: ArchivePart[] = [{ archive, entries: toc.entries }];
-  for (const { name } of backup.artifacts) {
-    if (!/^rows-\d+\.dump$/.test(name)) continue;
-    const rows = await artifactOf(backup, name).spool();
-    const { entries } = await readToc(createReadStream(rows));
-    archives.push({ archive: rows, entries: entries.filter(({ desc }) => desc === 'TABLE DATA') });
-  }
+  archives.push(...(await fetchRowArchives(backup)));
   return { toc, archives };
 }
 

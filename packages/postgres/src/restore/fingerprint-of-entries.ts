@@ -7,22 +7,34 @@ export function fingerprintOfEntries(
   entries: readonly TocEntry[] | undefined,
 ): Fingerprint {
   if (!entries) return fingerprint;
-  const keys = (desc: string): ReadonlySet<string> =>
-    new Set(
-      entries
-        .filter((entry) => entry.desc === desc)
-        .map((entry) => JSON.stringify([entry.namespace, entry.tag])),
-    );
-  const tables = keys('TABLE DATA');
-  const sequences = keys('SEQUENCE SET');
-  const key = (each: { readonly schema: string; readonly name: string }): string =>
-    JSON.stringify([each.schema, each.name]);
+  const tables = keysOf(entries, 'TABLE DATA');
+  const sequences = keysOf(entries, 'SEQUENCE SET');
   // Leaving out a policy or a user mapping leaves no large object out; choosing tables leaves out all.
   const withObjects = entries.some((entry) => entry.desc === 'BLOB' || entry.desc === 'BLOB METADATA');
   return {
     ...fingerprint,
-    tables: fingerprint.tables.filter((table) => tables.has(key(table))),
-    sequences: fingerprint.sequences.filter((sequence) => sequences.has(key(sequence))),
+    tables: fingerprint.tables.filter((table) => tables.has(keyOf(table))),
+    sequences: fingerprint.sequences.filter((sequence) => sequences.has(keyOf(sequence))),
     largeObjects: withObjects ? fingerprint.largeObjects : 0,
   };
+}
+
+/** A fingerprint without the rows and sequences of these entries. */
+export function fingerprintWithout(fingerprint: Fingerprint, entries: readonly TocEntry[]): Fingerprint {
+  const tables = keysOf(entries, 'TABLE DATA');
+  const sequences = keysOf(entries, 'SEQUENCE SET');
+  return {
+    ...fingerprint,
+    tables: fingerprint.tables.filter((table) => !tables.has(keyOf(table))),
+    sequences: fingerprint.sequences.filter((sequence) => !sequences.has(keyOf(sequence))),
+  };
+}
+
+function keysOf(entries: readonly TocEntry[], desc: string): ReadonlySet<string> {
+  const some = entries.filter((entry) => entry.desc === desc);
+  return new Set(some.map((entry) => JSON.stringify([entry.namespace, entry.tag])));
+}
+
+function keyOf({ schema, name }: { readonly schema: string; readonly name: string }): string {
+  return JSON.stringify([schema, name]);
 }

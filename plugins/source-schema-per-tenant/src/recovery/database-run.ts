@@ -1,9 +1,11 @@
-import { PgsiloError, throwIfAborted, type RestoreOutcome } from '@pgsilo/plugin';
+import { throwIfAborted, type RestoreOutcome } from '@pgsilo/plugin';
 import {
-  claimWorkingName, createClosed, inWorking, isOfDatabase, renameDatabases, requireEqual, runPgRestore,
+  artifactOf, claimWorkingName, createClosed, fingerprintWithout, inWorking, isOfDatabase, renameDatabases, requireEqual, runPgRestore,
   sweepLeftovers, templateHasRules, undo, type TocEntry,
 } from '@pgsilo/postgres'; // prettier-ignore
 import { compareOwn } from '../compare.ts';
+import { largeObjectsOf } from '../restored-large-objects.ts';
+import { fetchRowArchives } from '../row-archives.ts';
 import type { PreparedDatabase } from './prepared.ts';
 import {
   definitionsOf,
@@ -15,6 +17,7 @@ import {
   type EntryJob,
   type LeftEntry,
 } from './entries.ts';
+import { leftWith } from './later-rows.ts';
 import { markDatabase } from './mark.ts';
 
 /** Makes the database under a working name, proves what is in it, and only then gives it its name. What needs tenants is left to the end, and the database says so itself. */
@@ -26,7 +29,9 @@ export async function runDatabase(prepared: PreparedDatabase): Promise<RestoreOu
   try {
     await request.step('create the database', () => createWorking(prepared, working));
     const left = await request.step('restore the data', () => restoreInto(prepared, working));
-    const compared = await request.step('compare with the fingerprint', () => compare(prepared, working));
+    const compared = await request.step('compare with the fingerprint', () =>
+      compare(prepared, working, left),
+    );
     await request.step('analyze', () =>
       inWorking(prepared, working, 'analyze', (session) => session.query('ANALYZE')),
     );
@@ -39,8 +44,7 @@ export async function runDatabase(prepared: PreparedDatabase): Promise<RestoreOu
       ...left.map(({ entry }) => entry.dumpId),
       ...endOf(toc.entries).map(({ dumpId }) => dumpId),
     ]);
-    const inOrder = toc.entries.filter(({ dumpId }) => ids.has(dumpId)).map(({ dumpId }) => dumpId);
-    await markDatabase(admin, working, { ...mark, left: inOrder });
+    await markDatabase(admin, working, { ...mark, left: [...ids] });
     throwIfAborted(context.signal);
     prepared.progress.naming = true;
     await request.step('give it its name', () =>
@@ -75,53 +79,52 @@ async function restoreInto(prepared: PreparedDatabase, working: string): Promise
       return left;
     });
   const left = [...(await make(definitionsOf(entries)))];
-  await restoreRows(prepared, working, left);
+  left.push(...(await restoreRows(prepared, working, left)));
   left.push(...(await make(restOf(entries))));
   return left;
 }
 
-/** The rows of schemas that are nobody's unit, each in an archive of its own; sequences and large objects are in the one with the definitions. */
+/**
+ * The rows of schemas that are nobody's unit, each in an archive of its own; sequences and large objects are in the one with the definitions.
+ * @param left definitions that could not be made
+ * @returns rows and sequences that therefore have no place yet
+ */
 async function restoreRows(
   prepared: PreparedDatabase,
   working: string,
   left: readonly LeftEntry[],
-): Promise<void> {
+): Promise<readonly LeftEntry[]> {
   const { setup, request, admin, applicationName, toc, tool, archive, tablespaces, context } = prepared;
-  const absent = new Map(left.map((each) => [each.entry.dumpId, each]));
   const job = {
     setup, tool, server: admin.settings, serverMajor: admin.major, elsewhere: request.toServer !== undefined, database: working, applicationName, owner: request.owner,
     tablespaces, jobs: request.jobs,
   }; // prettier-ignore
-  const data = toc.entries.filter(({ section }) => section === 'data');
-  refuseRowless(data, absent);
-  if (data.length > 0) await runPgRestore({ ...job, archive, entries: data }, context);
-  for (const artifact of request.backup.artifacts.filter(({ name }) => isRows(name))) {
-    const file = await artifact.spool();
+  const own = { archive, entries: toc.entries.filter(({ section }) => section === 'data') };
+  const later: LeftEntry[] = [];
+  for (const part of [own, ...(await fetchRowArchives(request.backup))]) {
+    const waiting = leftWith(part.entries, left);
+    later.push(...waiting);
+    const ids = new Set(waiting.map(({ entry }) => entry.dumpId));
+    const now = part.entries.filter(({ dumpId }) => !ids.has(dumpId));
+    if (now.length > 0) await runPgRestore({ ...job, archive: part.archive, entries: now }, context);
+  }
+  for (const name of largeObjectsOf(request.backup)) {
+    const file = await artifactOf(request.backup, name).spool();
     await runPgRestore({ ...job, archive: file, entries: undefined }, context);
   }
+  return later;
 }
 
-/** Whether an artifact of the database's unit has rows alone, or large objects alone. */
-function isRows(name: string): boolean {
-  return name.startsWith('rows-') || name.startsWith('large-objects-');
-}
-
-/** A sequence without its definition; the rows of a table without its own say so themselves, because COPY fails. */
-function refuseRowless(data: readonly TocEntry[], absent: ReadonlyMap<number, LeftEntry>): void {
-  for (const { dependencies } of data) {
-    const lacking = dependencies.map((id) => absent.get(id)).find(Boolean);
-    if (!lacking) continue;
-    throw new PgsiloError(
-      'restore.failed',
-      `${lacking.entry.desc} ${JSON.stringify(lacking.entry.tag)}, which holds data, could not be made: ${lacking.why}`,
-      { cause: lacking.error },
-    );
-  }
-}
-
-function compare(prepared: PreparedDatabase, working: string): Promise<string> {
+/** Rows that are still to come are compared when they do. */
+function compare(prepared: PreparedDatabase, working: string, left: readonly LeftEntry[]): Promise<string> {
   const { fingerprint, context, setup, request } = prepared;
-  return requireEqual(fingerprint, (wanted) =>
+  const here =
+    fingerprint &&
+    fingerprintWithout(
+      fingerprint,
+      left.map(({ entry }) => entry),
+    );
+  return requireEqual(here, (wanted) =>
     inWorking(prepared, working, 'compare what was restored', (session) =>
       compareOwn(setup, session, request.backup.unit, wanted, context),
     ),

@@ -21,6 +21,7 @@ import {
   type EntryJob,
   type LeftEntry,
 } from './entries.ts';
+import { LaterRows } from './later-rows.ts';
 import { markDatabase, markSchema, readDatabaseMark, readSchemaMarks, textOf, type Mark } from './mark.ts';
 import { openDatabase } from './one-database.ts';
 
@@ -94,11 +95,14 @@ export async function finishDatabase(
     const atEnd = chosen([...ends], mark);
     const later = last ? [] : atEnd.map(({ dumpId }) => dumpId);
     const now = [...all.filter((entry) => !ends.has(entry)), ...(last ? atEnd : [])];
-    const left = await makeAll(job, now, async (ids) => {
-      await markDatabase(session, session.database, { ...mark, left: inOrder(entries, [...ids, ...later]) });
-    });
+    const rows = await LaterRows.of(request, entries, mark);
+    const remember = async (ids: readonly number[]): Promise<void> => {
+      await markDatabase(session, session.database, { ...mark, left: [...ids, ...rows.left, ...later] });
+    };
+    const left = await makeAll(job, now, remember, rows);
     if (!last) return { lacks: left.map(describe), warnings: [] };
-    const rest: Mark = { ...mark, left: left.map(({ entry }) => entry.dumpId), open: true };
+    const open = [...left.map(({ entry }) => entry.dumpId), ...rows.left];
+    const rest: Mark = { ...mark, left: open, open: true };
     const settings = await readSettings(request.backup);
     // One transaction: a database that is open and says that nothing is left has all of it.
     const comment = left.length > 0 ? textOf(rest) : settings.comment;
@@ -146,6 +150,7 @@ async function makeAll(
   job: EntryJob,
   wanted: readonly TocEntry[],
   remember: (left: readonly number[]) => Promise<void>,
+  rows?: LaterRows,
 ): Promise<readonly LeftEntry[]> {
   const { session } = job;
   const left: LeftEntry[] = [];
@@ -153,7 +158,13 @@ async function makeAll(
   do {
     const next = from + entriesAtOnce;
     await session.query('BEGIN');
-    left.push(...(await tryEntries(job, wanted.slice(from, next), isOfStatement)));
+    const some = wanted.slice(from, next);
+    const definitions = some.filter(({ section }) => section === 'pre-data');
+    const absent = await tryEntries(job, definitions, isOfStatement);
+    const without = new Set(absent.map(({ entry }) => entry));
+    await rows?.bring(session, definitions.filter((entry) => !without.has(entry)), job.context); // prettier-ignore
+    const others = some.filter(({ section }) => section !== 'pre-data');
+    left.push(...absent, ...(await tryEntries(job, others, isOfStatement)));
     const open = [...left.map(({ entry }) => entry), ...wanted.slice(next)];
     await remember(open.map(({ dumpId }) => dumpId));
     await session.query('COMMIT');
@@ -164,7 +175,7 @@ async function makeAll(
 
 function chosen(entries: readonly TocEntry[], { left }: Mark): readonly TocEntry[] {
   const wanted = new Set(left);
-  // A mark is a comment, which the schema's owner can write: rows it cannot ask for.
+  // A mark is a comment, which its owner can write: rows it cannot ask for.
   return entries.filter(({ dumpId, section }) => wanted.has(dumpId) && section !== 'data');
 }
 
@@ -179,11 +190,6 @@ function commentOf(entries: readonly TocEntry[]): TocEntry | undefined {
     schema &&
     entries.find(({ desc, dependencies }) => desc === 'COMMENT' && dependencies[0] === schema.dumpId)
   );
-}
-
-function inOrder(entries: readonly TocEntry[], ids: readonly number[]): readonly number[] {
-  const wanted = new Set(ids);
-  return entries.filter(({ dumpId }) => wanted.has(dumpId)).map(({ dumpId }) => dumpId);
 }
 
 function describe({ entry, why }: LeftEntry): string {

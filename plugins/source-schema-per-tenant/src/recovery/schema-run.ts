@@ -1,12 +1,13 @@
 import { isPgsiloError, PgsiloError, throwIfAborted, type RestoreOutcome } from '@pgsilo/plugin';
 import {
-  archiveRows, copyIn, nameOf, placesOf, quoteLiteral, showName, sqlState, tokens, type TocEntry,
+  nameOf, placesOf, showName, sqlState, tokens, type TocEntry,
 } from '@pgsilo/postgres'; // prettier-ignore
 import { definitionsOf, restOf, runEntries, tryEntries, type EntryJob, type LeftEntry } from './entries.ts';
 import { restoreLargeObjects } from './large-objects.ts';
 import { markSchema } from './mark.ts';
 import { isThere } from './one-database.ts';
 import { withoutOthersTriggers } from '../others-triggers.ts';
+import { copyRows } from '../row-archives.ts';
 import type { PreparedSchema } from './prepared.ts';
 import {
   analyzeSchema,
@@ -148,20 +149,8 @@ function referencedSchema({ definition }: TocEntry): string | undefined {
 
 /** The rows of all tables, and where the sequences stand. */
 async function restoreRows({ session, toc, archive, context }: PreparedSchema): Promise<void> {
-  const tables = new Map(
-    toc.entries.filter(({ desc }) => desc === 'TABLE DATA').map((entry) => [entry.dumpId, entry]),
-  );
-  for await (const { dumpId, rows } of archiveRows(archive)) {
-    const { copyStatement, tag } = tables.get(dumpId)!;
-    const statement = copyStatement.trimEnd();
-    if (!statement.endsWith(' FROM stdin;'))
-      throw new PgsiloError(
-        'source.archive-invalid',
-        `rows of table ${showName(tag)} are not in COPY's form`,
-      );
-    const encoded = `${statement.slice(0, -1)} WITH (ENCODING ${quoteLiteral(toc.encoding)})`;
-    await copyIn(session, encoded, rows, `rows of table ${showName(tag)}`, context.signal);
-  }
+  const rows = toc.entries.filter(({ desc }) => desc === 'TABLE DATA');
+  await copyRows(session, { archive, encoding: toc.encoding, entries: rows }, context);
   for (const { desc, definition } of toc.entries)
     if (desc === 'SEQUENCE SET') await session.query(definition);
 }
