@@ -19,6 +19,7 @@ const [acme, second] = ['acme', pg.escapeIdentifier('a.b"c')];
 
 /** What crosses tenants, in a circle too, and what belongs to none: found nowhere but in a restore of all of them. */
 const crossing = `
+CREATE SCHEMA reports;
 INSERT INTO central.tenants VALUES ('ghost', 'free');
 ALTER TABLE ${acme}.invoice ADD COLUMN partner bigint, ADD CONSTRAINT partner_there FOREIGN KEY (partner) REFERENCES ${second}.customer;
 COMMENT ON CONSTRAINT partner_there ON ${acme}.invoice IS 'of another tenant';
@@ -31,10 +32,22 @@ ALTER TABLE ${second}.invoice ADD COLUMN rate int DEFAULT 1 REFERENCES central.r
 CREATE TYPE "select".level AS ENUM ('low', 'high');
 CREATE TABLE "it's".rated (id int PRIMARY KEY, level "select".level);
 INSERT INTO "it's".rated VALUES (1, 'high');
+CREATE TYPE "it's".mark AS (n int, m int);
+CREATE TABLE "select".marked (id serial PRIMARY KEY, mark "it's".mark, level "select".level);
+INSERT INTO "select".marked (mark, level) SELECT ROW(n, 1)::"it's".mark, 'low' FROM generate_series(1, 12) n;
+CREATE DOMAIN reports.step AS "select".level;
+CREATE TABLE "*".steps (at reports.step);
+INSERT INTO "*".steps VALUES ('high'), ('low');
+CREATE TABLE "it's".parted (id int PRIMARY KEY, of text) PARTITION BY RANGE (id);
+CREATE INDEX parted_of ON "it's".parted (of);
+CREATE TABLE "q?x".part PARTITION OF "it's".parted FOR VALUES FROM (0) TO (100);
+CREATE TABLE reports.part PARTITION OF "it's".parted FOR VALUES FROM (100) TO (200);
+INSERT INTO "it's".parted SELECT n, 'x' || n FROM generate_series(1, 150) n;
+CREATE FUNCTION "it's".alter_it() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN NEW.of := NEW.of || '!'; RETURN NEW; END $f$;
+CREATE TRIGGER alter_it BEFORE INSERT ON "it's".parted FOR EACH ROW EXECUTE FUNCTION "it's".alter_it();
 CREATE VIEW central.all_rated AS SELECT id, level FROM "it's".rated;
 CREATE EXTENSION citext SCHEMA public;
 ALTER TABLE "*".invoice ADD COLUMN note public.citext;
-CREATE SCHEMA reports;
 CREATE TABLE reports.kept (id serial PRIMARY KEY, what text);
 INSERT INTO reports.kept (what) SELECT 'x' || n FROM generate_series(1, 20) n;
 CREATE TABLE reports.levels (id serial PRIMARY KEY, level "select".level NOT NULL, nth int GENERATED ALWAYS AS IDENTITY, CHECK (level >= 'low'));

@@ -162,6 +162,28 @@ describe('what a person must know before', () => {
     },
   );
 
+  it('what belongs to no tenant and uses what a tenant has is left out of a restore by itself, and named', async () => {
+    await server.query(
+      'app',
+      `CREATE TYPE qyx.mood AS ENUM ('good'); CREATE TABLE zlast.moods (id serial PRIMARY KEY, mood qyx.mood); INSERT INTO zlast.moods (mood) VALUES ('good');
+       CREATE VIEW zlast.good AS SELECT * FROM zlast.moods; CREATE TABLE zlast.plain AS SELECT 7 AS n;
+       CREATE TABLE public.stats (m qyx.mood); INSERT INTO public.stats VALUES ('good')`,
+    );
+    const file = writePipeline(server);
+    await pgsiloOk(['backup', file], at);
+    const { all } = await pgsiloOk(['restore', file, '@database', '--to', 'without'], at);
+    expect(all).toMatch(
+      /what needs schemas of tenants is left out, because they are not there: .*TABLE moods/,
+    );
+    const rows = await server.query('without', 'SELECT n FROM zlast.plain');
+    expect(rows).toEqual([{ n: 7 }]);
+    await server.query('postgres', 'DROP DATABASE without');
+    await server.query(
+      'app',
+      'DROP VIEW zlast.good; DROP TABLE zlast.moods, zlast.plain, public.stats; DROP TYPE qyx.mood',
+    );
+  });
+
   it('an extension that a schema uses is made in the new database; one in the schema itself comes with it', async () => {
     await server.query(
       'app',

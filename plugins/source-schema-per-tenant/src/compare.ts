@@ -8,9 +8,11 @@ import {
   type Unit,
 } from '@pgsilo/plugin';
 import {
-  artifactOf, compareFingerprint, compareFingerprintWithin, openSession, parseConnection, readFingerprint, readToc, showName, type Fingerprint, type Session,
+  artifactOf, compareFingerprint, compareFingerprintWithin, fingerprintWithout, openSession, parseConnection, readFingerprint, readToc, showName, type Fingerprint, type Session,
   type TocEntry,
 } from '@pgsilo/postgres'; // prettier-ignore
+import { readDatabaseMark, readSchemaMarks } from './recovery/mark.ts';
+import { fetchRowArchives } from './row-archives.ts';
 import type { SourceSetup } from './setup.ts';
 import { schemaOf } from './units.ts';
 
@@ -37,11 +39,35 @@ export async function compareSchema(
   });
   try {
     const lacks = schemaOf(backup.unit) === undefined ? await lacksOf(session, backup) : [];
-    const { compared, differences } = await compareOwn(setup, session, backup.unit, fingerprint, context);
+    const wanted = await whatIsThere(session, backup, fingerprint);
+    const { compared, differences } = await compareOwn(setup, session, backup.unit, wanted, context);
     return { compared, differences: [...lacks, ...differences] };
   } finally {
     await session.close();
   }
+}
+
+/** Without what a restore that is not finished says that it has still to bring. */
+async function whatIsThere(
+  session: Session,
+  backup: BackupView,
+  fingerprint: Fingerprint,
+): Promise<Fingerprint> {
+  const schema = schemaOf(backup.unit);
+  const mark =
+    schema === undefined
+      ? await readDatabaseMark(session)
+      : (await readSchemaMarks(session)).find((each) => each.schema === schema)?.mark;
+  if (mark?.unit !== backup.unit.name || mark.backup !== backup.id) return fingerprint;
+  const left = new Set(mark.left);
+  const artifact = artifactOf(backup, schema === undefined ? 'database.dump' : 'schema.dump');
+  const { entries } = await readToc(createReadStream(await artifact.spool()), isData);
+  const rows = schema === undefined ? await fetchRowArchives(backup) : [];
+  const data = [...entries, ...rows.flatMap((archive) => archive.entries)];
+  return fingerprintWithout(
+    fingerprint,
+    data.filter(({ dumpId }) => left.has(dumpId)),
+  );
 }
 
 /** Compares what is the unit's own in a database that holds all units. */
@@ -76,6 +102,10 @@ async function lacksOf(session: Session, backup: BackupView): Promise<readonly s
   return entries
     .filter(({ desc, tag }) => !there.has(`${desc} ${tag}`))
     .map(({ desc, tag }) => `${desc.toLowerCase()} ${showName(tag)}: not there`);
+}
+
+function isData({ section }: TocEntry): boolean {
+  return section === 'data';
 }
 
 function isPlace({ desc }: TocEntry): boolean {

@@ -10,17 +10,16 @@ import {
   type TocEntry,
 } from '@pgsilo/postgres';
 
-/** An archive with the rows of one schema that is nobody's unit. */
+/** An archive with rows. */
 export interface RowArchive {
   /** Path of the archive. */
   readonly archive: string;
   /** As pg_dump names it. */
   readonly encoding: string;
-  /** One for the rows of each table. */
   readonly entries: readonly TocEntry[];
 }
 
-/** Fetches the archives of the unit `@database` that have nothing but rows. */
+/** Fetches the archives of the unit `@database` that have nothing but rows, each those of one schema that is nobody's unit. */
 export async function fetchRowArchives({ artifacts }: BackupView): Promise<readonly RowArchive[]> {
   const found: RowArchive[] = [];
   for (const artifact of artifacts) {

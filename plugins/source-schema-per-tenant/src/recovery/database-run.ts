@@ -8,6 +8,7 @@ import { largeObjectsOf } from '../restored-large-objects.ts';
 import { fetchRowArchives } from '../row-archives.ts';
 import type { PreparedDatabase } from './prepared.ts';
 import {
+  dataOf,
   definitionsOf,
   endOf,
   entriesAtOnce,
@@ -99,7 +100,7 @@ async function restoreRows(
     setup, tool, server: admin.settings, serverMajor: admin.major, elsewhere: request.toServer !== undefined, database: working, applicationName, owner: request.owner,
     tablespaces, jobs: request.jobs,
   }; // prettier-ignore
-  const own = { archive, entries: toc.entries.filter(({ section }) => section === 'data') };
+  const own = { archive, entries: dataOf(toc.entries) };
   const later: LeftEntry[] = [];
   for (const part of [own, ...(await fetchRowArchives(request.backup))]) {
     const waiting = leftWith(part.entries, left);

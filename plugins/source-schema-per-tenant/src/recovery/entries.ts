@@ -54,6 +54,11 @@ export function definitionsOf(entries: readonly TocEntry[]): readonly TocEntry[]
   return entries.filter(({ section, desc }) => section === 'pre-data' && !preamble.has(desc));
 }
 
+/** Rows, and where sequences stand. */
+export function dataOf(entries: readonly TocEntry[]): readonly TocEntry[] {
+  return entries.filter(({ section }) => section === 'data');
+}
+
 /** What runs behind the rows: grants and comments too. */
 export function restOf(entries: readonly TocEntry[]): readonly TocEntry[] {
   return entries.filter(

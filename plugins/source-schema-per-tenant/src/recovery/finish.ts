@@ -10,6 +10,7 @@ import {
   applySettings, applySettingsStatements, artifactOf, findPgRestore, majorVersion, openSession, readSettings, readToc, showName, targetServer, type Session, type TocEntry,
 } from '@pgsilo/postgres'; // prettier-ignore
 import type { SourceSetup } from '../setup.ts';
+import { fetchRowArchives, type RowArchive } from '../row-archives.ts';
 import { schemaOf } from '../units.ts';
 import { lacksTablespaces } from './conditions.ts';
 import {
@@ -61,20 +62,24 @@ export async function finishSchema(
   context: Context,
 ): Promise<FinishedUnit> {
   const schema = schemaOf(request.backup.unit)!;
-  return withEntries(setup, request, 'schema.dump', context, async (job, entries) => {
+  return withEntries(setup, request, 'schema.dump', context, async (job, own) => {
     const { session } = job;
+    const { entries } = own;
     const marks = await readSchemaMarks(session);
     const mark = marks.find((one) => one.schema === schema && isOf(one.mark, request))?.mark;
     if (!mark) return nothing;
     const comment = commentOf(entries);
     const wanted = chosen(entries, mark).filter((entry) => entry !== comment);
-    const left = await makeAll(job, wanted, async (ids) => {
+    const rows = await LaterRows.of(request, own, async () => [], mark);
+    const remember = async (made: readonly number[]): Promise<void> => {
+      const ids = [...made, ...rows.left];
       if (ids.length > 0) return void (await markSchema(session, schema, { ...mark, left: ids }));
       await markSchema(session, schema, undefined);
       // What initdb says of it, of which pg_dump says nothing.
       if (schema === 'public') await session.query(`COMMENT ON SCHEMA public IS 'standard public schema'`);
       if (comment) await runEntries(job, [comment]);
-    });
+    };
+    const left = await makeAll(job, wanted, remember, rows);
     return { lacks: left.map(describe), warnings: [] };
   });
 }
@@ -86,8 +91,9 @@ export async function finishDatabase(
   last: boolean,
   context: Context,
 ): Promise<FinishedUnit> {
-  return withEntries(setup, request, 'database.dump', context, async (job, entries) => {
+  return withEntries(setup, request, 'database.dump', context, async (job, own) => {
     const { session } = job;
+    const { entries } = own;
     const mark = await readDatabaseMark(session);
     if (!mark || !isOf(mark, request)) return nothing;
     const ends = new Set(endOf(entries));
@@ -95,7 +101,8 @@ export async function finishDatabase(
     const atEnd = chosen([...ends], mark);
     const later = last ? [] : atEnd.map(({ dumpId }) => dumpId);
     const now = [...all.filter((entry) => !ends.has(entry)), ...(last ? atEnd : [])];
-    const rows = await LaterRows.of(request, entries, mark);
+    const archives = (): Promise<readonly RowArchive[]> => fetchRowArchives(request.backup);
+    const rows = await LaterRows.of(request, own, archives, mark);
     const remember = async (ids: readonly number[]): Promise<void> => {
       await markDatabase(session, session.database, { ...mark, left: [...ids, ...rows.left, ...later] });
     };
@@ -123,7 +130,7 @@ async function withEntries(
   request: RestoreRequest,
   archiveName: string,
   context: Context,
-  work: (job: EntryJob, entries: readonly TocEntry[]) => Promise<FinishedUnit>,
+  work: (job: EntryJob, archive: RowArchive) => Promise<FinishedUnit>,
 ): Promise<FinishedUnit> {
   const applicationName = `pgsilo restore ${crypto.randomUUID().slice(0, 8)}`;
   const server = targetServer(setup.settings, request);
@@ -139,7 +146,7 @@ async function withEntries(
     );
     const tablespaces = (await lacksTablespaces(session, toc.entries)).length === 0;
     const job: EntryJob = { setup, session, tool, archive, owner: request.owner, tablespaces, context };
-    return await work(job, toc.entries);
+    return await work(job, { archive, encoding: toc.encoding, entries: toc.entries });
   } finally {
     await session.close();
   }
@@ -150,7 +157,7 @@ async function makeAll(
   job: EntryJob,
   wanted: readonly TocEntry[],
   remember: (left: readonly number[]) => Promise<void>,
-  rows?: LaterRows,
+  rows: LaterRows,
 ): Promise<readonly LeftEntry[]> {
   const { session } = job;
   const left: LeftEntry[] = [];
@@ -162,7 +169,7 @@ async function makeAll(
     const definitions = some.filter(({ section }) => section === 'pre-data');
     const absent = await tryEntries(job, definitions, isOfStatement);
     const without = new Set(absent.map(({ entry }) => entry));
-    await rows?.bring(session, definitions.filter((entry) => !without.has(entry)), job.context); // prettier-ignore
+    await rows.bring(session, definitions.filter((entry) => !without.has(entry)), job.context); // prettier-ignore
     const others = some.filter(({ section }) => section !== 'pre-data');
     left.push(...absent, ...(await tryEntries(job, others, isOfStatement)));
     const open = [...left.map(({ entry }) => entry), ...wanted.slice(next)];

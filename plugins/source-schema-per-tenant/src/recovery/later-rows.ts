@@ -1,9 +1,9 @@
 import type { Context, RestoreRequest } from '@pgsilo/plugin';
 import { fingerprintOfEntries, readFingerprint, type Session, type TocEntry } from '@pgsilo/postgres';
 import { withoutOthersTriggers } from '../others-triggers.ts';
-import { copyRows, fetchRowArchives, type RowArchive } from '../row-archives.ts';
+import { copyRows, type RowArchive } from '../row-archives.ts';
 import { compareWithin } from '../schema-transaction.ts';
-import type { LeftEntry } from './entries.ts';
+import { dataOf, type LeftEntry } from './entries.ts';
 import type { Mark } from './mark.ts';
 
 /** Those of the rows, and of the places of sequences, whose table or sequence could not be made; they come with it. */
@@ -33,15 +33,22 @@ export class LaterRows {
     this.#waiting = new Map(waiting.map((entry) => [entry.dumpId, entry]));
   }
 
-  /** @param entries of the archive that has the definitions */
-  static async of(request: RestoreRequest, entries: readonly TocEntry[], { left }: Mark): Promise<LaterRows> {
+  /**
+   * @param definitions the archive that has them
+   * @param rows archives of rows; asked for only where some of them are left
+   */
+  static async of(
+    request: RestoreRequest,
+    definitions: RowArchive,
+    rows: () => Promise<readonly RowArchive[]>,
+    { left }: Mark,
+  ): Promise<LaterRows> {
     const wanted = new Set(left);
-    const sequences = entries.filter(({ desc, dumpId }) => desc === 'SEQUENCE SET' && wanted.has(dumpId));
-    const own = new Set(entries.map(({ dumpId }) => dumpId));
-    // Archives of rows are fetched only where one of them has what is left.
-    const archives = left.every((id) => own.has(id)) ? [] : await fetchRowArchives(request.backup);
-    const rows = archives.flatMap((archive) => archive.entries.filter(({ dumpId }) => wanted.has(dumpId)));
-    return new LaterRows(request, archives, [...rows, ...sequences]);
+    const isWanted = ({ dumpId }: TocEntry): boolean => wanted.has(dumpId);
+    const own = new Set(definitions.entries.map(({ dumpId }) => dumpId));
+    const archives = [definitions, ...(left.every((id) => own.has(id)) ? [] : await rows())];
+    const waiting = archives.flatMap(({ entries }) => dataOf(entries).filter(isWanted));
+    return new LaterRows(request, archives, waiting);
   }
 
   /** Numbers of the entries that have not come. */
@@ -58,7 +65,7 @@ export class LaterRows {
     if (due.length === 0) return;
     const ids = new Set(due.map(({ dumpId }) => dumpId));
     for (const archive of this.#archives) {
-      const entries = archive.entries.filter(({ dumpId }) => ids.has(dumpId));
+      const entries = archive.entries.filter(({ desc, dumpId }) => desc === 'TABLE DATA' && ids.has(dumpId));
       const [first] = entries;
       if (!first) continue;
       await withoutOthersTriggers(session, first.namespace!, () =>

@@ -5,12 +5,9 @@ import type { SourceSetup } from '../setup.ts';
 import { schemaOf } from '../units.ts';
 import { readRoles } from './roles.ts';
 
-/** How often the members of a circle get a turn: what one needs of the next is known only when it is tried. */
-const turnsInCircle = 2;
-
 /**
- * What belongs to the database first; what tenants share before them; each schema behind those that it needs. Schemas that need each other in a circle come one after another, and once more:
- * who goes first does without what can be made later, and whoever could not be made at all is tried again.
+ * What belongs to the database first; what tenants share before them; each schema behind those that it needs. Schemas that need each other in a circle come one after another:
+ * who goes first does without what is made later.
  */
 export function stagesOf(
   { options }: SourceSetup,
@@ -46,13 +43,11 @@ function ordered(
     // All that a circle needs has its level by now.
     const outside = circle.flatMap((schema) => needs.get(schema)!.map((name) => level.get(name) ?? -1));
     let at = Math.max(-1, ...outside) + 1;
-    const turns = circle.length === 1 ? 1 : turnsInCircle;
-    for (let turn = 0; turn < turns; turn += 1)
-      for (const schema of circle) {
-        (stages[at] ??= []).push(bySchema.get(schema)!);
-        level.set(schema, at);
-        if (circle.length > 1) at += 1;
-      }
+    for (const schema of circle) {
+      (stages[at] ??= []).push(bySchema.get(schema)!);
+      level.set(schema, at);
+      at += 1;
+    }
     // Who needs one of a circle waits for all of it.
     for (const schema of circle) level.set(schema, Math.max(...circle.map((each) => level.get(each)!)));
   }

@@ -1,9 +1,11 @@
 import { isPgsiloError, PgsiloError, throwIfAborted, type RestoreOutcome } from '@pgsilo/plugin';
 import {
-  nameOf, placesOf, showName, sqlState, tokens, type TocEntry,
+  fingerprintWithout, showName, sqlState, type TocEntry,
 } from '@pgsilo/postgres'; // prettier-ignore
-import { definitionsOf, restOf, runEntries, tryEntries, type EntryJob, type LeftEntry } from './entries.ts';
+import { phasesOf } from './crossing.ts';
+import { dataOf, runEntries, tryEntries, type EntryJob, type LeftEntry } from './entries.ts';
 import { restoreLargeObjects } from './large-objects.ts';
+import { leftWith } from './later-rows.ts';
 import { markSchema } from './mark.ts';
 import { isThere } from './one-database.ts';
 import { withoutOthersTriggers } from '../others-triggers.ts';
@@ -54,30 +56,36 @@ async function inTransaction(
   // Where the manifest knows of no other schema that it needs, whatever fails is wrong.
   const make = needs.needsSchemas.length > 0 ? tryEntries : runStrictly;
   const left: LeftEntry[] = [];
+  const { definitions, within, crossing } = phasesOf(toc.entries, schema);
   await session.query('BEGIN');
   await session.query(`SET LOCAL lock_timeout = ${lockTimeout}`);
   await refuseSecond(session, schema);
   await refuseMade(prepared);
   await request.step('restore the data', async () => {
-    left.push(...(await make(job, definitionsOf(toc.entries))));
-    refuseRowless(toc.entries, left);
-    await withoutOthersTriggers(session, schema, () => restoreRows(prepared));
+    left.push(...(await make(job, definitions)));
+    left.push(...leftWith(dataOf(toc.entries), left));
+    await withoutOthersTriggers(session, schema, () => restoreRows(prepared, left));
   });
   // Large objects are the whole database's.
-  const own = prepared.fingerprint && { ...prepared.fingerprint, largeObjects: 0 };
+  const all = prepared.fingerprint && { ...prepared.fingerprint, largeObjects: 0 };
+  const own =
+    all &&
+    fingerprintWithout(
+      all,
+      left.map(({ entry }) => entry),
+    );
   const compared = await request.step('compare with the fingerprint', () =>
     compareWithin(session, own, context),
   );
-  const { within, foreign } = byReference(restOf(toc.entries), schema);
   await request.step('build indexes and constraints', async () => left.push(...(await make(job, within))));
   await request.step('analyze', () => analyzeSchema(session, schema));
   await request.step('commit', async () => {
-    if (foreign.length > 0) {
-      // A foreign key locks the table that it points at until COMMIT: late, and one unit at a time, so that none waits for one that waits for it.
+    if (crossing.length > 0) {
+      // They lock tables of other units until COMMIT: late, and one unit at a time, so that none waits for one that waits for it.
       await session.query(
         `SELECT pg_advisory_xact_lock(hashtextextended('pgsilo restore: foreign keys', 0))`,
       );
-      left.push(...(await make(job, foreign)));
+      left.push(...(await make(job, crossing)));
     }
     if (left.length > 0)
       await markSchema(session, schema, {
@@ -108,51 +116,20 @@ async function refuseMade({ session, schema }: PreparedSchema): Promise<void> {
     );
 }
 
-/** Rows cannot be left until later: without their table the unit is not there. */
-function refuseRowless(entries: readonly TocEntry[], left: readonly LeftEntry[]): void {
-  const byId = new Map(left.map((each) => [each.entry.dumpId, each]));
-  for (const { section, dependencies } of entries) {
-    const lacking = section === 'data' ? dependencies.map((id) => byId.get(id)).find(Boolean) : undefined;
-    if (!lacking) continue;
-    throw new PgsiloError(
-      'restore.failed',
-      `${lacking.entry.desc} ${showName(lacking.entry.tag)}, which has rows, needs what is not there: ${lacking.why}`,
-      {
-        cause: lacking.error,
-        hint: 'Restore the unit that brings it first, and run the same command again.',
-      },
-    );
-  }
+function withoutLeft(entries: readonly TocEntry[], left: readonly LeftEntry[]): readonly TocEntry[] {
+  const ids = new Set(left.map(({ entry }) => entry.dumpId));
+  return entries.filter(({ dumpId }) => !ids.has(dumpId));
 }
 
-/** Foreign keys into other schemas, with what is said about them, apart from all else. */
-function byReference(
-  entries: readonly TocEntry[],
-  schema: string,
-): { readonly within: readonly TocEntry[]; readonly foreign: readonly TocEntry[] } {
-  const keys = new Set<number>();
-  for (const entry of entries)
-    if (entry.desc === 'FK CONSTRAINT' && referencedSchema(entry) !== schema) keys.add(entry.dumpId);
-  const isForeign = ({ dumpId, dependencies }: TocEntry): boolean =>
-    keys.has(dumpId) || dependencies.some((id) => keys.has(id));
-  return {
-    within: entries.filter((entry) => !isForeign(entry)),
-    foreign: entries.filter(isForeign),
-  };
-}
-
-function referencedSchema({ definition }: TocEntry): string | undefined {
-  const words = tokens(definition);
-  const at = placesOf(words, 'REFERENCES')[0];
-  return at === undefined ? undefined : nameOf(words[at + 1]);
-}
-
-/** The rows of all tables, and where the sequences stand. */
-async function restoreRows({ session, toc, archive, context }: PreparedSchema): Promise<void> {
-  const rows = toc.entries.filter(({ desc }) => desc === 'TABLE DATA');
+/** The rows of the tables that are there, and where the sequences stand. */
+async function restoreRows(
+  { session, toc, archive, context }: PreparedSchema,
+  left: readonly LeftEntry[],
+): Promise<void> {
+  const data = withoutLeft(dataOf(toc.entries), left);
+  const rows = data.filter(({ desc }) => desc === 'TABLE DATA');
   await copyRows(session, { archive, encoding: toc.encoding, entries: rows }, context);
-  for (const { desc, definition } of toc.entries)
-    if (desc === 'SEQUENCE SET') await session.query(definition);
+  for (const { desc, definition } of data) if (desc === 'SEQUENCE SET') await session.query(definition);
 }
 
 function undone(
