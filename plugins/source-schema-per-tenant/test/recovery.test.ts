@@ -182,7 +182,6 @@ describe('all schemas together', () => {
     const all = await backups(setup);
     await sql(
       server.url,
-      `DROP DATABASE "copy of ""all""" WITH (FORCE)`,
       `CREATE DATABASE "copy of ""all""" TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'`,
     );
     const again = await recover(setup, all.values());
