@@ -185,7 +185,7 @@ describe('all schemas together', () => {
       `CREATE DATABASE "copy of ""all""" TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'`,
     );
     const again = await recover(setup, all.values());
-    expect([...again.failed.keys()]).toEqual(['@database', 'b', 'a']);
+    expect([...again.failed.keys()]).toEqual(['@database', 'a', 'b']);
     expect(again.failed.get('b')?.message).toMatch(
       /^database .* has encoding LATIN1 and locale C, and the backup is of one with encoding UTF8/,
     );
