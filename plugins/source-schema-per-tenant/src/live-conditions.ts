@@ -32,6 +32,19 @@ export async function findSchema(session: Session, name: string): Promise<LiveSc
   return row;
 }
 
+/** What a person should know of a database whose event triggers run for what a restore makes. */
+export async function eventTriggerWarnings(session: Session): Promise<readonly string[]> {
+  const rows = await session.query<{ name: string }>(
+    `SELECT evtname::text AS name FROM pg_event_trigger
+      WHERE evtenabled IN ('O', 'A') AND evtevent IN ('ddl_command_start', 'ddl_command_end', 'table_rewrite') ORDER BY evtname COLLATE "C"`,
+  );
+  if (rows.length === 0) return [];
+  const names = listed(rows.map(({ name }) => showName(name)));
+  return [
+    `CAREFUL: event triggers of the database run for what is restored, and may alter it: ${names}. Where that is not wanted: ALTER EVENT TRIGGER … DISABLE before, ENABLE after`,
+  ];
+}
+
 /** What keeps a live schema from giving its name away, for good or for the time of the transaction. */
 export function liveProblems(schema: string, live: LiveSchema, database: string): readonly Problem[] {
   if (live.ours) return [];

@@ -8,6 +8,7 @@ import type { UnitNeeds } from './about.ts';
 import { chooseTables, fingerprintOf, withoutObjects } from './chosen-tables.ts';
 import { schemaTies, type SchemaTies } from './dependents.ts';
 import {
+  eventTriggerWarnings,
   findSchema,
   liveProblems,
   lockProblems,
@@ -134,6 +135,7 @@ async function describePlan(prepared: PreparedLiveRestore): Promise<readonly str
       ? `Compare it with the fingerprint of the backup: ${describeFingerprint(fingerprint)}`
       : 'Compare nothing: the backup has no fingerprint',
     ...describeLargeObjects(prepared.largeObjects, request, aside),
+    ...(await eventTriggerWarnings(session)),
     'Run ANALYZE on its tables',
   ];
   if (!request.replace || !live) return lines;

@@ -86,6 +86,29 @@ async function sessions(): Promise<string[]> {
   return rows.map(({ name }) => name);
 }
 
+test('the plan names event triggers that run for what is restored, and no others', async () => {
+  await database.query(
+    `CREATE FUNCTION other.seen() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$;
+     CREATE EVENT TRIGGER "on ""new" ON ddl_command_end EXECUTE FUNCTION other.seen(); CREATE EVENT TRIGGER off ON ddl_command_start EXECUTE FUNCTION other.seen();
+     ALTER EVENT TRIGGER off DISABLE; CREATE EVENT TRIGGER gone ON sql_drop EXECUTE FUNCTION other.seen()`,
+  );
+  const planOf = async (): Promise<string[]> => {
+    const restoration = await prepareRestore(setup, request(backup, { replace: true }), testContext());
+    await restoration.close();
+    return restoration.plan.filter((line) => line.includes('vent trigger'));
+  };
+  try {
+    expect(await planOf()).toEqual([
+      expect.stringMatching(/^CAREFUL: event triggers of the database run .*: "on \\"new"\. Where/),
+    ]);
+  } finally {
+    await database.query(
+      'DROP EVENT TRIGGER "on ""new"; DROP EVENT TRIGGER off; DROP EVENT TRIGGER gone; DROP FUNCTION other.seen()',
+    );
+  }
+  expect(await planOf()).toEqual([]);
+});
+
 test('clients go on reading and writing all the time, see the old one until the swap and the new one after it, and no transaction is half in both', async () => {
   let stop = false;
   const seen: string[] = [];
