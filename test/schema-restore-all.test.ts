@@ -1,4 +1,4 @@
-import { readdirSync, renameSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -197,6 +197,33 @@ describe('restoring a database of schemas into another server', { timeout: 180_0
     ]);
     expect(lineOf(ended, '@database').error).toMatchObject({ code: 'restore.roles-missing' });
     expect(await fresh.databases()).toEqual(['postgres']);
+  });
+
+  it('brings the roles first where they are backed up too, and is drilled with them', async () => {
+    const scratch = scratchFolder();
+    const whole = writeSchemaPipeline(
+      lost,
+      '  uncovered: ignore\n  globals: true',
+      undefined,
+      'scratch: ${env:SCRATCH}',
+    );
+    const text = readFileSync(join(lost.folder, whole), 'utf8');
+    writeFileSync(join(lost.folder, 'whole.yaml'), text.replace('pipeline: schemas', 'pipeline: whole'));
+    const here = { ...at, env: { ...at.env, SCRATCH: scratch.path } };
+    await pgsilo(['backup', 'whole.yaml'], here);
+    await fresh.query('postgres', 'DROP ROLE app_owner; DROP ROLE "app user"');
+    const ended = await pgsilo(['restore', 'whole.yaml', '--all', '--to-server', 'env:NEW', '--json'], here);
+    expect(statuses(ended)).toEqual({ ...all('restored'), '@globals': 'restored' });
+    expect(ended.json()['warnings']).toEqual([]);
+    expect(await stateOf(fresh)).toEqual(wanted);
+    const drilled = (await pgsilo(['drill', 'whole.yaml', '--json'], here)).json<{ units: Line[] }>();
+    const found = Object.fromEntries(
+      drilled.units.map((unit) => [unit.unit, unit.error?.code ?? unit.status]),
+    );
+    expect(found).toEqual({ ...all('ok', { ghost: 'catalog.not-found' }), '@globals': 'ok' });
+    await scratch.mustBeEmpty();
+    scratch.remove();
+    await fresh.query('postgres');
   });
 
   it('is drilled as it is restored, each unit compared with its archive', async () => {

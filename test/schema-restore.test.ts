@@ -28,6 +28,7 @@ source:
   registry: { query: "SELECT schema, plan FROM central.tenants" }
   shared: [central]
   fingerprint: content
+  globals: false
   bin: ${bin}
 transforms:
   - use: zstd

@@ -10,7 +10,7 @@ export const schemaTenants: readonly string[] = [
   'acme', 'Acme', 'a.b"c', '*', 'q?x', 'qyx', 'select', 'two\nlines', 'back\\slash', `it's`, `${'é'.repeat(31)}x`,
 ]; // prettier-ignore
 
-/** A pipeline of the schemas of database `app`. */
+/** A pipeline of the schemas of database `app`; without roles, unless `more` says otherwise. */
 export function writeSchemaPipeline(
   server: TestServer,
   more = '',
@@ -28,7 +28,7 @@ source:
   shared: [central]
   fingerprint: content
   bin: ${server.bin}
-${more}
+${/^ *globals:/m.test(more) ? '' : '  globals: false\n'}${more}
 transforms:
   - use: zstd
 sinks:

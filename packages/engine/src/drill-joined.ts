@@ -23,6 +23,7 @@ export async function restoreTogether(
   const database = server.jointName();
   const byView = new Map(all.map((one) => [one.subject.view, one]));
   const began = clock.now().getTime();
+  await restoreApart(session, server, all, observe);
   for (const stage of joined.stages([...byView.keys()]))
     await eachLimited(stage, limits.jobs, async (view) => {
       const one = byView.get(view)!;
@@ -43,6 +44,30 @@ export async function restoreTogether(
     });
   await finishTogether(session, server, joined, all, database);
   return (clock.now().getTime() - began) / 1000;
+}
+
+/** What is no part of the one database: roles. */
+async function restoreApart(
+  session: EngineSession,
+  server: ScratchServer,
+  all: readonly Restoring[],
+  observe: DrillOptions['observe'],
+): Promise<void> {
+  for (const one of all.filter(({ subject }) => server.takesServer(subject.view))) {
+    const { manifest, sink, view } = one.subject;
+    const unfit = server.unfit(view);
+    if (unfit !== undefined) {
+      one.skipped = unfit;
+      continue;
+    }
+    observe?.({ type: 'checking', unit: manifest.unit.name, backup: manifest.backup, sink: sink.name });
+    try {
+      one.copy = await restoreCopy(one.session, server, one.subject, undefined, { jobs: 1 });
+    } catch (thrown) {
+      throwIfAborted(session.signal);
+      one.proof = failedProof(one.session, thrown);
+    }
+  }
 }
 
 /** Makes what of one unit needs another. What cannot be made is the failure of the unit that lacks it. */

@@ -100,6 +100,8 @@ export { anyGlob } from './glob.ts';
 export { clusterClosingLine, readGlobalsFile, readGlobalStatements, rolesOf } from './globals/file.ts';
 export type { GlobalStatement } from './globals/file.ts';
 export { planGlobals } from './globals/plan.ts';
+export { globalsUnit, isGlobals, readGlobals } from './globals/read.ts';
+export { checkPasswords, globalStatements, inspectGlobals, prepareGlobalsUnit } from './globals/unit.ts';
 export type { GlobalsPlan } from './globals/plan.ts';
 export { describeGlobals, prepareGlobalsRestore, refuseForGlobals, runGlobals } from './globals/restore.ts';
 export { listed, throwProblems } from './restore/problems.ts';

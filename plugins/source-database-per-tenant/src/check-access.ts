@@ -1,5 +1,12 @@
 import { toPgsiloError, type CheckResult, type Context, type Plan } from '@pgsilo/plugin';
-import { openSession, plural, showName, type Session, readAccessProblem } from '@pgsilo/postgres';
+import {
+  checkPasswords,
+  openSession,
+  plural,
+  showName,
+  type Session,
+  readAccessProblem,
+} from '@pgsilo/postgres';
 import { databaseOf } from './plan.ts';
 import type { SourceSetup } from './setup.ts';
 
@@ -18,13 +25,12 @@ export async function* checkAccess(
     superuser: boolean;
     bypassrls: boolean;
     readsall: boolean;
-    passwords: boolean;
   }>(
     `SELECT rolname::text AS name, rolsuper AS superuser, rolbypassrls AS bypassrls,
-            pg_has_role('pg_read_all_data', 'USAGE') AS readsall, has_table_privilege('pg_authid', 'SELECT') AS passwords
+            pg_has_role('pg_read_all_data', 'USAGE') AS readsall
        FROM pg_roles WHERE rolname = current_user`,
   );
-  const { name, superuser, bypassrls, readsall, passwords } = role!;
+  const { name, superuser, bypassrls, readsall } = role!;
   const abilities = superuser
     ? ['superuser']
     : [...(readsall ? ['pg_read_all_data'] : []), ...(bypassrls ? ['BYPASSRLS'] : [])];
@@ -33,14 +39,7 @@ export async function* checkAccess(
     status: 'ok',
     message: `${showName(name)}${abilities.length ? ` (${abilities.join(', ')})` : ''}`,
   };
-  if (setup.options.globals && !passwords) {
-    yield {
-      name: 'globals',
-      status: 'warning',
-      message: `${showName(name)} may not read pg_authid: roles are backed up without their passwords`,
-      hint: 'Grant pg_read_all_data, or set the passwords anew after a restore of @globals.',
-    };
-  }
+  if (setup.options.globals) yield* checkPasswords(session);
   if (superuser) return;
 
   const units = plan.jobs.flatMap((job) => job.units).filter((unit) => !unit.name.startsWith('@'));

@@ -5,23 +5,17 @@ import {
   isData,
   plural,
   readArchive,
-  readGlobalsFile,
-  rolesOf,
+  inspectGlobals,
+  isGlobals,
   listed,
   artifactOf,
-  readBytes,
   readFingerprint,
   readSettings,
 } from '@pgsilo/postgres';
-import { globalsUnit } from './globals.ts';
 
 /** Reads all artifacts of a backup to their ends and compares what they say with each other. Throws `source.archive-invalid`. */
 export async function inspectBackup(backup: BackupView, context: Context): Promise<Inspection> {
-  if (backup.unit.name === globalsUnit.name) {
-    const roles = rolesOf(readGlobalsFile(await readBytes(artifactOf(backup, 'globals.sql'))));
-    if (roles.length === 0) throw invalid('globals.sql creates no role, and every server has one');
-    return { summary: plural(roles.length, 'role') };
-  }
+  if (isGlobals(backup.unit)) return inspectGlobals(backup);
   await readSettings(backup);
   const fingerprint = await readFingerprint(backup);
   context.signal.throwIfAborted();

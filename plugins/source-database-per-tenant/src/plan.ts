@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Context, type History, type Job, type MissingUnit, type Plan, type Unit } from '@pgsilo/plugin';
 import {
+  globalsUnit,
   openSession,
   showName,
   databaseSizes,
@@ -14,7 +15,6 @@ import {
   refuseBadNames,
   type Listed,
 } from '@pgsilo/postgres';
-import { globalsUnit } from './globals.ts';
 import { planWarnings } from './plan-warnings.ts';
 import type { SourceSetup } from './setup.ts';
 

@@ -1,6 +1,8 @@
 import type { Body, Job, Json, ReadContext, SourceItem, Unit } from '@pgsilo/plugin';
 import {
   findTool,
+  isGlobals,
+  readGlobals,
   observeArchive,
   ownTables,
   prepareFingerprints,
@@ -17,7 +19,6 @@ import {
 } from '@pgsilo/postgres';
 import { explainByteNames } from './byte-names.ts';
 import { excludeArguments, requireWithoutData, tablesWithoutData } from './excluded-data.ts';
-import { globalsUnit, readGlobals } from './globals.ts';
 import { databaseOf } from './plan.ts';
 import type { SourceSetup } from './setup.ts';
 
@@ -30,7 +31,7 @@ export async function* readJob(
 ): AsyncGenerator<SourceItem> {
   for (const unit of job.units)
     yield* readInAttempt(setup.settings, open, context, (attempt) =>
-      unit.name === globalsUnit.name
+      isGlobals(unit)
         ? readGlobals(setup, attempt, context)
         : readDatabase(setup, unit, sizeOf(job), attempt, context),
     );

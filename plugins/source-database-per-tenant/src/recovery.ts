@@ -1,6 +1,5 @@
 import type { Context, Recovery, RecoveryUnit } from '@pgsilo/plugin';
-import { anyGlob, parseConnection, refuseBadNames, sweepServer } from '@pgsilo/postgres';
-import { globalsUnit } from './globals.ts';
+import { globalsUnit, anyGlob, parseConnection, refuseBadNames, sweepServer } from '@pgsilo/postgres';
 import { listTenants } from './plan.ts';
 import type { SourceSetup } from './setup.ts';
 

@@ -1,12 +1,5 @@
 import type { Context, Restoration, RestoreRequest } from '@pgsilo/plugin';
-import {
-  prepareGlobalsRestore,
-  readGlobalsFile,
-  refuseForGlobals,
-  artifactOf,
-  readBytes,
-} from '@pgsilo/postgres';
-import { globalsUnit } from './globals.ts';
+import { isGlobals, prepareGlobalsUnit } from '@pgsilo/postgres';
 import { prepareDatabaseRestore } from './restore-database.ts';
 import { prepareRowsRestore } from './rows-restore.ts';
 import type { SourceSetup } from './setup.ts';
@@ -17,11 +10,8 @@ export async function prepareRestore(
   request: RestoreRequest,
   context: Context,
 ): Promise<Restoration> {
-  if (request.backup.unit.name !== globalsUnit.name)
-    return request.rows
-      ? prepareRowsRestore(setup, request, context)
-      : prepareDatabaseRestore(setup, request, context);
-  refuseForGlobals(request);
-  const statements = readGlobalsFile(await readBytes(artifactOf(request.backup, 'globals.sql')));
-  return prepareGlobalsRestore(setup.settings, statements, request, context);
+  if (isGlobals(request.backup.unit)) return prepareGlobalsUnit(setup.settings, request, context);
+  return request.rows
+    ? prepareRowsRestore(setup, request, context)
+    : prepareDatabaseRestore(setup, request, context);
 }

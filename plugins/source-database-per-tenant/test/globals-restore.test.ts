@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { testContext } from '@pgsilo/testkit';
 import { startPostgres, type ThrowawayPostgres } from '@pgsilo/testkit/postgres';
 import { readGlobalsFile } from '@pgsilo/postgres';
-import { globalsUnit } from '../src/globals.ts';
+import { globalsUnit } from '@pgsilo/postgres';
 import { inspectBackup } from '../src/inspect.ts';
 import { prepareRestore } from '../src/restore.ts';
 import { backUp, request, restore, setupFor, type TestBackup } from './backups.ts';

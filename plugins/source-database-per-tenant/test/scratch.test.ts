@@ -24,7 +24,7 @@ import { identityOf, ownIdentity } from '@pgsilo/plugin/process-identity';
 import { parseConnection } from '@pgsilo/postgres';
 import { testContext, type TestContext } from '@pgsilo/testkit';
 import { startPostgres, type ThrowawayPostgres } from '@pgsilo/testkit/postgres';
-import { globalsUnit } from '../src/globals.ts';
+import { globalsUnit } from '@pgsilo/postgres';
 import { options } from '../src/options.ts';
 import { createSource } from '../src/source.ts';
 import { backUp, database, request, type TestBackup } from './backups.ts';

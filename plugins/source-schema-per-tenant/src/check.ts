@@ -1,6 +1,6 @@
 import type { CheckResult, Context, Plan } from '@pgsilo/plugin';
 import {
-  checkWithSession, connectionForPrograms, describeTool, failed, findTool, openSession, plural, readAccessProblem, runTool, showName, takeSnapshot, type Session,
+  checkPasswords, checkWithSession, connectionForPrograms, describeTool, failed, findTool, openSession, plural, readAccessProblem, runTool, showName, takeSnapshot, type Session,
 } from '@pgsilo/postgres'; // prettier-ignore
 import { countLargeObjects, requireLargeObjectsKnown } from './large-objects.ts';
 import { describeLocks, lockHeadroom, locksHint } from './locks.ts';
@@ -31,6 +31,7 @@ async function* look(setup: SourceSetup, session: Session, context: Context): As
   }
   if (plan) yield* describePlan(plan);
   yield await checkAccess(session);
+  if (setup.options.globals) yield* checkPasswords(session);
   yield await checkLocks(session);
   yield await checkLargeObjects(setup, session, context);
 }
@@ -40,7 +41,12 @@ async function* checkTools(
   session: Session,
   context: Context,
 ): AsyncGenerator<CheckResult> {
-  for (const name of ['pg_dump', 'pg_restore'] as const) {
+  const names = [
+    'pg_dump',
+    'pg_restore',
+    ...(setup.options.globals ? (['pg_dumpall'] as const) : []),
+  ] as const;
+  for (const name of names) {
     try {
       yield describeTool(await findTool(name, session.major, setup.programs, context.signal));
     } catch (error) {

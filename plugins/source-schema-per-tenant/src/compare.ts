@@ -8,7 +8,7 @@ import {
   type Unit,
 } from '@pgsilo/plugin';
 import {
-  artifactOf, compareFingerprint, compareFingerprintWithin, fingerprintWithout, openSession, parseConnection, readFingerprint, readToc, showName, type Fingerprint, type Session,
+  artifactOf, compareFingerprint, compareFingerprintWithin, fingerprintWithout, isGlobals, openSession, parseConnection, readFingerprint, readToc, showName, type Fingerprint, type Session,
   type TocEntry,
 } from '@pgsilo/postgres'; // prettier-ignore
 import { readDatabaseMark, readSchemaMarks } from './recovery/mark.ts';
@@ -23,7 +23,7 @@ export async function compareSchema(
   backup: BackupView,
   context: Context,
 ): Promise<Comparison> {
-  const fingerprint = await readFingerprint(backup);
+  const fingerprint = isGlobals(backup.unit) ? undefined : await readFingerprint(backup);
   if (!fingerprint)
     throw new PgsiloError(
       'restore.refused',

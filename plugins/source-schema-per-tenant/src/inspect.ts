@@ -1,6 +1,6 @@
 import { PgsiloError, type BackupView, type Context, type Inspection } from '@pgsilo/plugin';
 import {
-  compareContents, describeFingerprint, findTool, isData, listed, majorVersion, plural, provedByTool, readArchive, readFingerprint, readSettings, type ArchiveContents,
+  compareContents, describeFingerprint, findTool, inspectGlobals, isData, isGlobals, listed, majorVersion, plural, provedByTool, readArchive, readFingerprint, readSettings, type ArchiveContents,
 } from '@pgsilo/postgres'; // prettier-ignore
 import type { SourceSetup } from './setup.ts';
 import { schemaOf } from './units.ts';
@@ -12,6 +12,7 @@ export async function inspectBackup(
   backup: BackupView,
   context: Context,
 ): Promise<Inspection> {
+  if (isGlobals(backup.unit)) return inspectGlobals(backup);
   const unread = unreadVersion(backup);
   if (unread !== undefined) return await inspectByTool(setup, backup, unread, context);
   if (schemaOf(backup.unit) === undefined) await readSettings(backup);

@@ -27,6 +27,7 @@ type Shape = ConnectionShape &
     exclude: z.ZodOptional<z.ZodUnion<[Text, Texts]>>;
     shared: z.ZodOptional<Texts>;
     uncovered: z.ZodDefault<z.ZodEnum<{ warn: 'warn'; ignore: 'ignore' }>>;
+    globals: z.ZodDefault<z.ZodBoolean>;
     strategy: z.ZodDefault<z.ZodEnum<{ auto: 'auto'; 'one-pass': 'one-pass'; 'per-schema': 'per-schema' }>>;
     largeObjects: z.ZodDefault<LargeObjects>;
     fingerprint: z.ZodDefault<z.ZodEnum<{ counts: 'counts'; content: 'content'; none: 'none' }>>;
@@ -102,6 +103,11 @@ const shape: z.ZodObject<Shape, z.core.$strict> = z.strictObject({
     description:
       'What is said of schemas that no rule covers. They are backed up as a part of the unit `@database`.',
     example: 'ignore',
+  }),
+  globals: z.boolean().default(true).meta({
+    description:
+      "Back up the server's roles and tablespaces as the unit `@globals`. `false` where another pipeline of the same server does.",
+    example: false,
   }),
   strategy: z.enum(['auto', 'one-pass', 'per-schema']).default('auto').meta({
     description:

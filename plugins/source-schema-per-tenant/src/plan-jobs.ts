@@ -1,5 +1,5 @@
 import type { History, Job, Unit } from '@pgsilo/plugin';
-import { showName, type Session } from '@pgsilo/postgres';
+import { globalsUnit, showName, type Session } from '@pgsilo/postgres';
 import { writeDetails } from './job-details.ts';
 import { leftOutOf } from './left-out.ts';
 import { databaseOf, type SourceSetup } from './setup.ts';
@@ -12,8 +12,21 @@ export interface PlannedJobs {
   readonly notes: readonly string[];
 }
 
-/** @param tenants the units but that of the database itself */
+/** @param tenants the units but those of the database itself and of the server */
 export async function planJobs(
+  setup: SourceSetup,
+  session: Session,
+  tenants: readonly Unit[],
+  history: History,
+): Promise<PlannedJobs> {
+  const planned = await planSchemas(setup, session, tenants, history);
+  if (!setup.options.globals) return planned;
+  const estimated = estimate(history.lastBytes(globalsUnit.name));
+  const globals: Job = { id: 'globals', units: [globalsUnit], ...estimated };
+  return { ...planned, jobs: [...planned.jobs, globals] };
+}
+
+async function planSchemas(
   setup: SourceSetup,
   session: Session,
   tenants: readonly Unit[],

@@ -1,6 +1,6 @@
 import type { Job, ReadContext, SourceItem } from '@pgsilo/plugin';
 import {
-  beginArchive, EntryOwners, findTool, lockTables, prepareFingerprints, readDatabaseSettings, requireUntouched, showName, splitArchive, takeSnapshot, readInAttempt, type Attempt, type Session,
+  beginArchive, EntryOwners, findTool, isGlobals, lockTables, prepareFingerprints, readDatabaseSettings, readGlobals, requireUntouched, showName, splitArchive, takeSnapshot, readInAttempt, type Attempt, type Session,
 } from '@pgsilo/postgres'; // prettier-ignore
 import { dump, type Extent } from './dump.ts';
 import { Groups } from './groups.ts';
@@ -35,6 +35,10 @@ export async function* readJob(
   job: Job,
   context: ReadContext,
 ): AsyncGenerator<SourceItem> {
+  if (job.units.some(isGlobals))
+    return yield* readInAttempt(setup.settings, attempts, context, (attempt) =>
+      readGlobals(setup, attempt, context),
+    );
   let share: Share | undefined;
   try {
     yield* readInAttempt(setup.settings, attempts, context, async function* (attempt) {

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { PgsiloError, type Context, type Restoration, type RestoreRequest } from '@pgsilo/plugin';
 import {
-  artifactOf, describeFingerprint, describeServer, refuseDowngrade, findPgRestore, listed, majorVersion, openAdmin, plural,
+  artifactOf, describeFingerprint, describeServer, refuseDowngrade, findPgRestore, isGlobals, listed, majorVersion, openAdmin, plural, prepareGlobalsUnit,
   readFingerprint, readToc, showName, targetNames, targetServer, type Fingerprint, type Session, type TableSelection, type TocEntry,
 } from '@pgsilo/postgres'; // prettier-ignore
 import { readNeeds, type UnitNeeds } from './about.ts';
@@ -30,6 +30,7 @@ export async function prepareRestore(
   context: Context,
 ): Promise<Restoration> {
   const { backup } = request;
+  if (isGlobals(backup.unit)) return prepareGlobalsUnit(setup.settings, request, context);
   const schema = schemaOf(backup.unit);
   const unread = unreadVersion(backup);
   if (unread !== undefined) refuseForUnread(request, schema, unread);

@@ -34,10 +34,14 @@ export const hostileNames: readonly string[] = [
   `${'x'.repeat(62)}2`,
 ];
 
-/** A setup as the engine would make it from what a person wrote. */
+/** A setup as the engine would make it from what a person wrote; without the roles, which belong to the whole server. */
 export function setupOf(url: string, written: Record<string, unknown>): SourceSetup {
   const { log } = testContext();
-  return createSetup(options.parse({ connection: url, ...written }), { pipeline: 'test', folder: '/', log });
+  return createSetup(options.parse({ connection: url, globals: false, ...written }), {
+    pipeline: 'test',
+    folder: '/',
+    log,
+  });
 }
 
 /** Runs statements in a database, with nothing but the system in the search path. */

@@ -46,12 +46,13 @@ export async function prepareGlobalsRestore(
 
 /** Before anything is read: what a request asks for that roles and tablespaces do not have. */
 export function refuseForGlobals(request: RestoreRequest): void {
-  if (request.to === undefined && !request.replace && !request.tables && !request.rows) return;
+  const { to, into, toSchema, replace, tables, rows } = request;
+  if ((to ?? into ?? toSchema) === undefined && !replace && !tables && !rows) return;
   throw new PgsiloError(
     'restore.refused',
     'roles and tablespaces belong to the whole server: they cannot be renamed, replaced or picked by table or row',
     {
-      hint: 'Leave out --to, --replace, --table and --rows. Existing roles are kept as they are.',
+      hint: 'Leave out --to, --into, --to-schema, --replace, --table and --rows. Existing roles are kept as they are.',
     },
   );
 }

@@ -5,7 +5,7 @@ import {
   type Recovery,
   type RestoreRequest,
 } from '@pgsilo/plugin';
-import { parseConnection, refuseBadNames, sweepServer } from '@pgsilo/postgres';
+import { globalsUnit, isGlobals, parseConnection, prepareGlobalsUnit, refuseBadNames, sweepServer } from '@pgsilo/postgres'; // prettier-ignore
 import { listTenants } from '../plan.ts';
 import type { Schema } from '../schemas.ts';
 import { databaseOf, type SourceSetup } from '../setup.ts';
@@ -16,17 +16,20 @@ import { finishDatabase, finishSchema, unfinishedUnits } from './finish.ts';
 import { missingRolesWarnings, stagesOf } from './order.ts';
 import { prepareSchema } from './schema.ts';
 
-/** What belongs to the database, then what all tenants share, then the tenants that the restored registry names: all into one database of the name that it had. */
+/** Roles, what belongs to the database, then what all tenants share, then the tenants that the restored registry names: all into one database of the name that it had. */
 export function recoverAll(setup: SourceSetup, server: string, context: Context): Recovery {
   const database = databaseOf(setup);
-  const { shared = [] } = setup.options;
+  const { globals, shared = [] } = setup.options;
   const there: SourceSetup = {
     ...setup,
     options: { ...setup.options, database },
     settings: parseConnection(server),
   };
   return {
-    first: [databaseUnitName, ...shared].map((unit) => ({ unit, to: database })),
+    first: [
+      ...(globals ? [{ unit: globalsUnit.name }] : []),
+      ...[databaseUnitName, ...shared].map((unit) => ({ unit, to: database })),
+    ],
     async others(known) {
       await sweepServer(there.settings, context);
       const listed = await listTenants(there, schemasOf(setup, await known()), context);
@@ -35,9 +38,16 @@ export function recoverAll(setup: SourceSetup, server: string, context: Context)
       return listed.filter(({ place }) => !isShared.has(place)).map(({ unit }) => ({ unit, to: database }));
     },
     joined: {
-      stages: (backups) => stagesOf(setup, backups),
-      foresee: (backups, call) => missingRolesWarnings(there, backups, call),
+      stages: (backups) =>
+        stagesOf(
+          setup,
+          backups.filter(({ unit }) => !isGlobals(unit)),
+        ),
+      // Those that are missing are made first, where their backup is there too.
+      foresee: async (backups, call) =>
+        backups.some(({ unit }) => isGlobals(unit)) ? [] : missingRolesWarnings(there, backups, call),
       restore: async (request, call) => {
+        if (isGlobals(request.backup.unit)) return prepareGlobalsUnit(setup.settings, request, call);
         refuseUnread(request.backup);
         return schemaOf(request.backup.unit) === undefined
           ? prepareDatabase(setup, request, call)

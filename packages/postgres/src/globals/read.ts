@@ -1,18 +1,18 @@
 import { PgsiloError, type Body, type ReadContext, type SourceItem, type Unit } from '@pgsilo/plugin';
-import {
-  findTool,
-  produce,
-  type ProducedBody,
-  type Session,
-  type Attempt,
-  takeSnapshot,
-  connectionForPrograms,
-  clusterClosingLine,
-} from '@pgsilo/postgres';
-import type { SourceSetup } from './setup.ts';
+import type { Attempt } from '../attempt.ts';
+import { produce, type ProducedBody } from '../child.ts';
+import type { Session } from '../session.ts';
+import { takeSnapshot } from '../snapshot.ts';
+import { connectionForPrograms, type SourceSetup } from '../source-setup.ts';
+import { findTool } from '../tools.ts';
+import { clusterClosingLine } from './file.ts';
 
 /** Roles and tablespaces: what belongs to no database and no dump of one holds. */
 export const globalsUnit: Unit = { name: '@globals', labels: {}, origin: {} };
+
+export function isGlobals({ name }: Pick<Unit, 'name'>): boolean {
+  return name === globalsUnit.name;
+}
 
 const tailKept = 4096;
 
@@ -97,7 +97,8 @@ function closes(tail: string): boolean {
   return lines.slice(-8).includes(clusterClosingLine);
 }
 
-async function mayReadPasswords(session: Session): Promise<boolean> {
+/** Whether the session's role may read what logins are checked against. */
+export async function mayReadPasswords(session: Session): Promise<boolean> {
   const [row] = await session.query<{ may: boolean }>(
     `SELECT has_table_privilege('pg_authid', 'SELECT') AS may`,
   );
