@@ -223,7 +223,6 @@ describe('restoring a database of schemas into another server', { timeout: 180_0
     expect(found).toEqual({ ...all('ok', { ghost: 'catalog.not-found' }), '@globals': 'ok' });
     await scratch.mustBeEmpty();
     scratch.remove();
-    await fresh.query('postgres');
   });
 
   it('is drilled as it is restored, each unit compared with its archive', async () => {
