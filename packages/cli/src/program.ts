@@ -7,12 +7,12 @@ import type { CopyCommandOptions } from './commands/copy.ts';
 import type { PinOptions } from './commands/pin.ts';
 import type { PlanOptions } from './commands/plan.ts';
 import type { PruneOptions } from './commands/prune.ts';
-import type { RestoreOptions } from './commands/restore.ts';
 import type { SchemaOptions } from './commands/schema.ts';
 import type { ShowOptions } from './commands/show.ts';
 import type { VerifyOptions } from './commands/verify.ts';
 import { addKeysCommands } from './keys-program.ts';
 import { act, choice, collect, command, commonOptions, count, examples } from './program-options.ts';
+import { addRestoreCommand } from './restore-program.ts';
 import { ownVersion } from './version.ts';
 import { addWalCommands } from './wal-program.ts';
 
@@ -172,7 +172,7 @@ function addRestoreCommands(program: Command): void {
       ),
     );
   drillCommand(program);
-  restoreCommand(program);
+  addRestoreCommand(program);
 }
 
 function drillCommand(program: Command): void {
@@ -183,75 +183,6 @@ function drillCommand(program: Command): void {
     .action(
       act(async (i, file: string, o: DrillCommandOptions) =>
         (await import('./commands/drill.ts')).drillFile(i, file, o),
-      ),
-    );
-}
-
-function restoreCommand(program: Command): void {
-  command(
-    program,
-    'restore <file> [unit]',
-    'restore a unit into a new database, in place of the live one, or everything into another server',
-  )
-    .option('--all', 'everything, into the server of --to-server; call it again to go on')
-    .option('--backup <id>', 'this backup; the newest otherwise')
-    .option('--before <time>', 'the newest backup not after this time')
-    .option('--at <time>', 'the state at this very moment; needs write-ahead log')
-    .option('--from <sink>', 'read from this sink')
-    .option('--to <name>', 'name of the new database; of a server’s files: the folder for them')
-    .option(
-      '--tablespace <old=new>',
-      'of a server’s files: put the tablespace of the folder old into new; may be given again',
-      collect,
-    )
-    .option('--into <name>', 'of a unit that is a schema: put it into this database, which exists')
-    .option('--to-schema <name>', 'of a unit that is a schema: another name for it')
-    .option('--to-server <env:NAME|url>', 'another server; env:NAME reads the URL from a variable')
-    .option(
-      '--table <schema.table>',
-      'only this table and what it needs; may be given again (of a schema: its name alone)',
-      collect,
-    )
-    .option('--data-only', 'with --table: only its rows, into the live table')
-    .option(
-      '--rows <table where condition>',
-      'only these rows, into the live table; may be given again',
-      collect,
-    )
-    .addOption(
-      choice('--on-conflict <what>', 'what becomes of rows that are there already', [
-        'fail',
-        'skip',
-        'replace',
-      ]),
-    )
-    .option('--database <name>', 'of a unit that holds a whole server: only this database')
-    .option('--dump <file>', 'of a server’s files: write this database into a new file, for pg_restore')
-    .option('--roles-only', 'of a unit that holds a whole server: only its roles')
-    .option('--replace', 'put it in the place of the live one, after it was compared')
-    .option('--drop-old', 'with --replace: drop the old one instead of keeping it')
-    .option('--no-safety-backup', 'with --replace: do not back up first what is replaced')
-    .option('--yes', 'with --replace: do not ask')
-    .option('--no-owner', 'leave out owners and grants')
-    .option('--jobs <n>', 'parallel restore workers', count)
-    .addHelpText(
-      'after',
-      examples(
-        'pgsilo restore vigia.yaml acme',
-        'pgsilo restore vigia.yaml acme --before 2026-11-20T18:00:00Z --table public.orders',
-        'pgsilo restore vigia.yaml acme --replace',
-        'pgsilo restore schemas.yaml acme --to-schema acme_yesterday',
-        `pgsilo restore schemas.yaml acme --rows "accounts where id = 7" --on-conflict skip`,
-        'pgsilo restore vigia.yaml @globals --to-server env:NEW_SERVER_URL',
-        'pgsilo restore vigia.yaml --all --to-server env:NEW_SERVER_URL',
-        'pgsilo restore server.yaml @cluster --database nostromo --to nostromo_copy',
-        'pgsilo restore files.yaml @cluster --to /var/lib/postgresql/17/restored',
-        'pgsilo restore files.yaml acme --at "2026-11-20 14:30:00Z" --dump acme.dump',
-      ),
-    )
-    .action(
-      act(async (i, file: string, unit: string | undefined, o: RestoreOptions) =>
-        (await import('./commands/restore.ts')).restoreFile(i, file, unit, o),
       ),
     );
 }

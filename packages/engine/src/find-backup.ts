@@ -15,7 +15,15 @@ export type FoundBackup = CatalogEntry & {
   readonly manifest: Manifest;
   /** Newer ones that hold what a restore replaced, and are therefore taken by their id only; newest first. */
   readonly passedOver: readonly string[];
+  /** Newer ones from which nothing leads to what is wanted, and why; newest first. */
+  readonly unfit: readonly UnfitBackup[];
 };
+
+export interface UnfitBackup {
+  readonly backup: string;
+  /** In words that follow the id. */
+  readonly why: string;
+}
 
 export interface FindOptions {
   /** Exactly this one, good or damaged. */
@@ -28,6 +36,8 @@ export interface FindOptions {
    * expects would be restored.
    */
   readonly passOver?: boolean;
+  /** Why a backup cannot be taken, in words that follow its id; undefined: it can. With `backup` that is an error, without it the next older one is looked at. */
+  obstacle?(manifest: Manifest): Promise<string | undefined>;
   readonly signal: AbortSignal;
 }
 
@@ -98,17 +108,25 @@ async function choose(listing: Listing, unit: string, options: FindOptions): Pro
   const candidates =
     options.backup === undefined ? places : places.filter(({ backup }) => backup === options.backup);
   const passedOver: string[] = [];
+  const unfit: UnfitBackup[] = [];
   for (const place of candidates) {
     const entry = await readEntry(session, place, sinks, notes);
     const { manifest } = entry;
     if (!manifest) throw unreadable(session.pipeline.name, unit, entry);
     if (options.backup === undefined && manifest.status !== 'good') continue;
     if (options.before && new Date(manifest.snapshotAt) > options.before) continue;
-    if (options.backup === undefined && isSafetyBackup(manifest)) passedOver.push(place.backup);
-    else return { ...entry, manifest, passedOver };
+    if (options.backup === undefined && isSafetyBackup(manifest)) {
+      passedOver.push(place.backup);
+      continue;
+    }
+    const why = await options.obstacle?.(manifest);
+    if (why === undefined) return { ...entry, manifest, passedOver, unfit };
+    if (options.backup !== undefined) throw cannotServe({ backup: place.backup, why });
+    unfit.push({ backup: place.backup, why });
   }
   // It may be there.
   if (unseen[0]) throw unseen[0].error;
+  if (unfit[0]) throw noneServes(unit, unfit);
   if (passedOver[0] !== undefined) throw onlySafety(unit, passedOver[0], options);
   throw notFound(unit, options, places, places.length > 0 ? [] : await listing.all());
 }
@@ -123,6 +141,21 @@ function unreadable(pipeline: string, unit: string, entry: CatalogEntry): Pgsilo
       cause: entry.error,
       hint: entry.error?.hint === undefined ? otherwise : `${entry.error.hint} ${otherwise}`,
     },
+  );
+}
+
+function cannotServe({ backup, why }: UnfitBackup): PgsiloError {
+  return new PgsiloError('restore.refused', `backup ${backup} ${why}`, {
+    hint: 'Choose an older backup, or leave --backup out.',
+  });
+}
+
+function noneServes(unit: string, unfit: readonly UnfitBackup[]): PgsiloError {
+  const { backup, why } = unfit.at(-1)!;
+  return new PgsiloError(
+    'catalog.not-found',
+    `none of the ${unfit.length} backups of unit ${JSON.stringify(unit)} leads there; the oldest, ${backup}, ${why}`,
+    { hint: 'It takes an older backup, or another --timeline.' },
   );
 }
 

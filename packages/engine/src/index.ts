@@ -37,6 +37,7 @@ export type { Reason } from './retention/decide.ts';
 export type { Keeping, LabelRule, Retention, Span } from './retention/policy.ts';
 export type { Selection } from './select-units.ts';
 export type { TrialPlace, TrialResult, TrySink } from './sink-trial.ts';
+export type { RecoveryWish } from './wal/wal-archive.ts';
 export { fetchWal } from './wal/wal-fetch.ts';
 export { pushWal } from './wal/wal-push.ts';
 export type { WalPushed } from './wal/wal-push.ts';

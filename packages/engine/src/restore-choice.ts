@@ -1,4 +1,5 @@
-import { isPgsiloError, PgsiloError, toPgsiloError } from '@pgsilo/plugin';
+import { describePoint, isPgsiloError, PgsiloError, toPgsiloError } from '@pgsilo/plugin';
+import type { LogArchive, RecoveryGoal } from '@pgsilo/plugin';
 import { findBackup } from './find-backup.ts';
 import type { FoundBackup } from './find-backup.ts';
 import { newestRunAnywhere } from './history.ts';
@@ -7,13 +8,23 @@ import type { RestoreOptions } from './restore.ts';
 import type { EngineSession } from './session.ts';
 
 /** The backup to restore: the one that is named, or the newest that fits. Throws `catalog.not-found`, and `restore.refused` for a moment that no backup holds. */
-export async function chooseBackup(pipeline: Pipeline, options: RestoreOptions): Promise<FoundBackup> {
-  if (options.at) await refuseMoment(pipeline, options.unit, options.at, options.signal);
-  const before = options.before ?? options.at;
-  return findBackup(pipeline, options.unit, {
-    ...(options.backup === undefined ? {} : { backup: options.backup }),
-    // Log leads from a backup forwards only.
+export async function chooseBackup(
+  pipeline: Pipeline,
+  options: RestoreOptions,
+  archive: LogArchive,
+): Promise<FoundBackup> {
+  const { unit, recovery, backup } = options;
+  if (recovery) await refuseGoal(pipeline, unit, recovery, options.signal);
+  // Log leads from a backup forwards only.
+  const moment = recovery?.point.kind === 'time' && backup === undefined ? recovery.point.at : undefined;
+  const before = options.before ?? (moment === undefined ? undefined : new Date(moment));
+  const { wal } = pipeline.source.source;
+  return findBackup(pipeline, unit, {
+    ...(backup === undefined ? {} : { backup }),
     ...(before === undefined ? {} : { before }),
+    ...(recovery && wal?.obstacle
+      ? { obstacle: ({ snapshotAt, about }) => wal.obstacle!({ snapshotAt, about }, recovery, archive) }
+      : {}),
     ...(options.sink === undefined ? {} : { sink: options.sink }),
     passOver: true,
     signal: options.signal,
@@ -27,12 +38,13 @@ const wholeServer = '@cluster';
 export async function chooseUnitOrPart(
   pipeline: Pipeline,
   options: RestoreOptions,
+  archive: LogArchive,
 ): Promise<{ readonly entry: FoundBackup; readonly database?: string }> {
   const { unit, database } = options;
-  if (database !== undefined) return { entry: await chooseBackup(pipeline, options), database };
+  if (database !== undefined) return { entry: await chooseBackup(pipeline, options, archive), database };
   if (unit.startsWith('@') || !pipeline.source.traits.parts?.includes('dump'))
-    return { entry: await chooseBackup(pipeline, options) };
-  const entry = await chooseBackup(pipeline, { ...options, unit: wholeServer });
+    return { entry: await chooseBackup(pipeline, options, archive) };
+  const entry = await chooseBackup(pipeline, { ...options, unit: wholeServer }, archive);
   const parts = (entry.manifest.parts ?? []).map(({ name }) => name);
   if (parts.includes(unit)) return { entry, database: unit };
   const some = parts.slice(0, 10).map((name) => JSON.stringify(name));
@@ -49,7 +61,34 @@ export async function aboutChoice(
   options: RestoreOptions,
   entry: FoundBackup,
 ): Promise<readonly string[]> {
-  return [...passedOver(entry), ...(await vanishedBackup(session, options, entry))];
+  return [
+    ...passedOver(entry),
+    ...aboutGoal(options, entry),
+    ...(await vanishedBackup(session, options, entry)),
+  ];
+}
+
+/** Where the log leads from, and why from no newer one. */
+function aboutGoal(
+  { recovery, backup, before }: RestoreOptions,
+  { backup: taken, unfit, manifest }: FoundBackup,
+): readonly string[] {
+  if (!recovery) return [];
+  const [newest, ...others] = unfit;
+  const skipped =
+    newest === undefined
+      ? []
+      : [
+          `Pass over ${newest.backup}${others.length === 0 ? '' : `, and ${others.length} more`}: it ${newest.why}`,
+        ];
+  const { kind } = recovery.point;
+  if (backup !== undefined || (kind !== 'xid' && kind !== 'restore-point')) return skipped;
+  const which =
+    before === undefined ? 'the newest backup' : `the newest backup not after ${before.toISOString()}`;
+  return [
+    ...skipped,
+    `Begin at ${which}, ${taken}, of ${manifest.snapshotAt}: ${describePoint(recovery.point)} must lie behind that; where it does not, name an older one (--backup, --before)`,
+  ];
 }
 
 /** They hold what somebody wanted to be rid of; restored by default, a second call would undo the first. */
@@ -70,7 +109,8 @@ async function vanishedBackup(
   options: RestoreOptions,
   entry: FoundBackup,
 ): Promise<readonly string[]> {
-  if (options.backup !== undefined || options.before !== undefined || options.at !== undefined) return [];
+  if (options.backup !== undefined || options.before !== undefined || entry.unfit.length > 0) return [];
+  if (options.recovery?.point.kind === 'time') return [];
   try {
     const { report, damaged } = await newestRunAnywhere(session);
     if (damaged[0]) session.pipeline.log.warn(unknownNewer, { error: damaged[0].error.message });
@@ -85,9 +125,21 @@ async function vanishedBackup(
   }
 }
 
-/** A logical backup holds the moments at which it was made and none between them: says so, with the nearest. */
-async function refuseMoment(pipeline: Pipeline, unit: string, at: Date, signal: AbortSignal): Promise<void> {
+/** A logical backup holds the moments at which it was made and none between them: says so, for a time with the nearest. */
+async function refuseGoal(
+  pipeline: Pipeline,
+  unit: string,
+  { point }: RecoveryGoal,
+  signal: AbortSignal,
+): Promise<void> {
   if (pipeline.source.traits.pointInTime) return;
+  if (point.kind !== 'time')
+    throw new PgsiloError(
+      'restore.refused',
+      `${pipeline.source.use} keeps no write-ahead log, so ${JSON.stringify(unit)} cannot be brought back to ${describePoint(point)}`,
+      { hint: 'Restore one of its backups: --backup ID, or --before TIME.' },
+    );
+  const at = new Date(point.at);
   const before = await findBackup(pipeline, unit, { before: at, signal }).catch((error: unknown) => {
     if (isPgsiloError(error) && error.code === 'catalog.not-found') return undefined;
     throw error;

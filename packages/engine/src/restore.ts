@@ -20,16 +20,14 @@ import { refuseElsewhere, takeSafetyBackup } from './safety-backup.ts';
 import type { SafetyBackup } from './safety-backup.ts';
 import { openSession } from './session.ts';
 import type { EngineSession } from './session.ts';
-import { fetchWal } from './wal/wal-fetch.ts';
+import { openLogArchive, recoveryTarget, type RecoveryWish } from './wal/wal-archive.ts';
 
 export interface RestoreOptions {
   readonly unit: string;
   readonly backup?: string;
   readonly before?: Date;
-  /** That very moment; refused where there is no write-ahead log to give it. */
-  readonly at?: Date;
-  /** With `at`: what brings a file of the write-ahead log, as PostgreSQL's `restore_command` is. */
-  readonly fetchCommand?: string;
+  /** A state that no backup holds; refused where there is no write-ahead log to give it. */
+  readonly recovery?: RecoveryWish;
   /** Read from this sink; undefined: the first that has it. */
   readonly sink?: string;
   readonly to?: string;
@@ -115,7 +113,10 @@ export async function prepareRestore(
 ): Promise<PreparedRestore> {
   refuseParts(pipeline, options);
   // Chosen before anything else: the safety backup will be newer.
-  const { entry, database } = known ? { entry: known.entry } : await chooseUnitOrPart(pipeline, options);
+  const archive = openLogArchive(pipeline, options.signal);
+  const { entry, database } = known
+    ? { entry: known.entry }
+    : await chooseUnitOrPart(pipeline, options, archive);
   const sink = sinksNamed(pipeline, entry.sinks[0])[0] as PipelineSink;
   const session = openSession(pipeline, options.signal);
   const course = new Course(pipeline, options);
@@ -123,7 +124,9 @@ export async function prepareRestore(
   const request: RestoreRequest = {
     backup: openBackup(session, sink, entry.manifest, entry.sinks.slice(1)).view,
     ...(options.to === undefined ? {} : { to: options.to }),
-    ...recoveryOf(pipeline, options),
+    ...(options.recovery === undefined
+      ? {}
+      : { recovery: recoveryTarget(pipeline, options.recovery, archive, options.signal) }),
     ...(options.dump === undefined ? {} : { dump: options.dump }),
     scratch: {
       folder: pipeline.scratch,
@@ -161,15 +164,6 @@ export async function prepareRestore(
     await session.scratch.remove();
     throw error;
   }
-}
-
-function recoveryOf(
-  pipeline: Pipeline,
-  { at, fetchCommand, signal }: RestoreOptions,
-): Pick<RestoreRequest, 'recovery'> {
-  if (at === undefined || fetchCommand === undefined) return {};
-  const fetch = (name: string, path: string): Promise<boolean> => fetchWal(pipeline, name, path, signal);
-  return { recovery: { at: at.toISOString(), fetchCommand, fetch } };
 }
 
 interface Preparation {

@@ -130,11 +130,27 @@ describe('restore', () => {
   it('refuses a moment that only write-ahead log could give, and names the nearest backup', async () => {
     const { pipeline, run } = await backedUp();
     await expect(
-      prepareRestore(pipeline, { ...options, at: new Date('2026-11-21T03:30:00Z') }),
+      prepareRestore(pipeline, {
+        ...options,
+        recovery: {
+          point: { kind: 'time', at: '2026-11-21T03:30:00.000Z' },
+          timeline: 'latest',
+          fetchCommand: '',
+        },
+      }),
     ).rejects.toMatchObject({
       code: 'restore.refused',
       message: expect.stringContaining('1 h 30 min before'),
       hint: expect.stringContaining(run),
+    });
+    await expect(
+      prepareRestore(pipeline, {
+        ...options,
+        recovery: { point: { kind: 'xid', xid: '810' }, timeline: 'latest', fetchCommand: '' },
+      }),
+    ).rejects.toMatchObject({
+      code: 'restore.refused',
+      message: expect.stringContaining('transaction 810'),
     });
   });
 

@@ -26,9 +26,17 @@ export type {
   TransformDefinition,
 } from './plugin.ts';
 export type { CheckOutcome, Examination, ProofCheck, ScratchRequest, ScratchServer } from './proof.ts';
+export { describePoint } from './recovery-goal.ts';
+export type {
+  LogArchive,
+  LogFile,
+  RecoveryGoal,
+  RecoveryPoint,
+  RecoveryTarget,
+  TimelineChoice,
+} from './recovery-goal.ts';
 export type { FinishedUnit, JoinedRecovery, Recovery, RecoveryUnit, UnfinishedUnit } from './recovery.ts';
 export type {
-  RecoveryTarget,
   Restoration,
   RestoreOutcome,
   RestoreRequest,

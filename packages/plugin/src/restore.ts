@@ -1,4 +1,5 @@
 import type { ScratchRequest } from './proof.ts';
+import type { RecoveryTarget } from './recovery-goal.ts';
 import type { BackupView } from './source.ts';
 
 /** What becomes of a row that is there already: the restore fails, it stays as it is, or it is made what it was (by primary key). */
@@ -20,7 +21,7 @@ export interface RestoreRequest {
    * Where the source's traits name `folder`: the folder for the files.
    */
   readonly to?: string;
-  /** The moment that is wanted, which is not before that of the backup. Asked only of sources whose traits say `pointInTime`. */
+  /** The state that is wanted, which is not before that of the backup; undefined: that of the backup. Asked only of sources whose traits say `pointInTime`. */
   readonly recovery?: RecoveryTarget;
   /** New folders of tablespaces, by the old ones. Asked only of sources whose traits name `folder` among their parts. */
   readonly tablespaces?: Readonly<Record<string, string>>;
@@ -64,19 +65,6 @@ export interface RestoreRequest {
    * @param live name of what is replaced: the database's or schema's.
    */
   swap<T>(live: string, work: () => Promise<T>): Promise<T>;
-}
-
-/** A moment after that of the backup, and where the log that leads there comes from. */
-export interface RecoveryTarget {
-  /** ISO 8601, UTC. */
-  readonly at: string;
-  /** Shell command that brings a file of the log, as PostgreSQL's `restore_command` is: with `%f` and `%p`, other percent signs doubled. */
-  readonly fetchCommand: string;
-  /**
-   * Brings one file of the log to a path where nothing is, whole and proved. False only where it is certain that it was never archived; all other trouble rejects.
-   * Calls may overlap.
-   */
-  fetch(name: string, path: string): Promise<boolean>;
 }
 
 /** A restore that was found possible and not yet begun. */

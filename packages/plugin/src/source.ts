@@ -2,6 +2,7 @@ import type { Body, CheckResult, Context, Json, JsonObject } from './context.ts'
 import type { PgsiloError } from './errors.ts';
 import type { ScratchRequest, ScratchServer } from './proof.ts';
 import type { Recovery } from './recovery.ts';
+import type { LogArchive, RecoveryGoal } from './recovery-goal.ts';
 import type { Restoration, RestoreRequest } from './restore.ts';
 
 /**
@@ -77,6 +78,15 @@ export interface WalFiles {
    * @param firsts what `firstNeeded` said of each of them.
    */
   isExpired?(name: string, firsts: readonly string[]): boolean;
+  /**
+   * Whether the log leads from a backup to a goal, as far as that can be known before it is tried.
+   * @returns undefined where it does, or may; else what stands in the way, in words that follow the backup's id: `ends at 0/5000028, behind it`. Without this method it always may.
+   */
+  obstacle?(
+    backup: { readonly snapshotAt: string; readonly about: JsonObject },
+    goal: RecoveryGoal,
+    archive: LogArchive,
+  ): Promise<string | undefined>;
 }
 
 export interface WalFile {
@@ -237,7 +247,7 @@ export interface LockedBy {
 export interface SourceTraits {
   /** What shares one snapshot: a unit alone, all units of a job, or the whole cluster. */
   readonly consistency: 'unit' | 'job' | 'cluster';
-  /** Whether `--at` can be answered, which takes write-ahead log. */
+  /** Whether a moment between backups (`--at`, `--lsn` and their like) can be had, which takes write-ahead log. */
   readonly pointInTime: boolean;
   /** What can be restored out of a unit that holds more; default: nothing but tables. */
   readonly parts?: readonly RestorePart[];

@@ -5,6 +5,7 @@ import type { Configuration } from './cluster-file.ts';
 import { namedIn } from './server-files.ts';
 import type { FileSizes } from './server-manifest.ts';
 import type { TargetFolder } from './target-folders.ts';
+import { needsLog, targetSettings } from './target-settings.ts';
 
 /** The first line of what is added to `postgresql.auto.conf`. */
 export const lockTitle =
@@ -40,17 +41,9 @@ function lockSettings(
     archive_library: '',
     archive_cleanup_command: '',
     recovery_end_command: '',
-    // Without a moment there is nothing but what the backup holds; without any command no recovery begins.
-    restore_command: recovery?.fetchCommand ?? 'false',
-    recovery_target: '',
-    recovery_target_lsn: '',
-    recovery_target_name: '',
-    recovery_target_xid: '',
-    // Behind the other targets: what is set after it, even to nothing, is a second one to PostgreSQL. A zone by its letter is not understood so early.
-    recovery_target_time: recovery?.at.replace('T', ' ').replace('Z', '+00') ?? '',
-    recovery_target_inclusive: 'on',
-    recovery_target_action: 'promote',
-    recovery_target_timeline: 'latest',
+    // Without a goal behind it there is nothing but what the backup holds; without any command no recovery begins.
+    restore_command: needsLog(recovery) ? recovery.fetchCommand : 'false',
+    ...targetSettings(recovery),
     primary_conninfo: '',
     primary_slot_name: '',
     max_logical_replication_workers: '0',

@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import {
-  PgsiloError, throwIfAborted, toPgsiloError, type ArtifactView, type Context, type Restoration, type RestoreOutcome, type RestoreRequest,
+  describePoint, PgsiloError, throwIfAborted, toPgsiloError, type ArtifactView, type Context, type Restoration, type RestoreOutcome, type RestoreRequest,
 } from '@pgsilo/plugin'; // prettier-ignore
 import {
   findTool, majorVersion, plural, runServer, showName, type DataPlace, type RunningServer, type Tool,
@@ -10,10 +10,12 @@ import { chooseFiles, type ChosenFiles } from './chosen-files.ts';
 import { readClusterFile, type ClusterFile } from './cluster-file.ts';
 import { dumpPast, refuseFile, type DumpedDatabase, type DumpTools } from './dump-past.ts';
 import { LogFeed } from './log-feed.ts';
+import { planLog, sayRoom, type LogPlan } from './log-plan.ts';
 import { fillPast } from './past-server.ts';
 import { notRecovered, readRecovery } from './recovery-log.ts';
 import type { SourceSetup } from './setup.ts';
 import { megabytes } from './target-folders.ts';
+import { needsLog } from './target-settings.ts';
 
 /** Prepares to bring back one database of a whole server as it was at a moment: in a server of our own that holds only what it takes. Nothing that is live is touched. */
 export async function prepareDatabaseRestore(
@@ -32,9 +34,10 @@ export async function prepareDatabaseRestore(
     dump: await findTool('pg_dump', major, setup.programs, context.signal),
     restore: await findTool('pg_restore', major, setup.programs, context.signal),
   };
-  await requireRoomFor(request, chosen);
+  const freeBytes = await requireRoomFor(request, chosen);
+  const log = request.recovery && (await planLog(cluster.wal, request.recovery));
   return {
-    plan: planOf(request, cluster, chosen, tools.dump),
+    plan: planOf(request, { cluster, chosen, tool: tools.dump, log, freeBytes }),
     run: () => bringBack({ setup, request, cluster, chosen, tools, file, major, context }),
     close: async () => undefined,
   };
@@ -56,7 +59,10 @@ function bytesOf(artifacts: readonly ArtifactView[]): number {
   return artifacts.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-async function requireRoomFor({ scratch, dump }: RestoreRequest, { artifacts }: ChosenFiles): Promise<void> {
+async function requireRoomFor(
+  { scratch, dump }: RestoreRequest,
+  { artifacts }: ChosenFiles,
+): Promise<number> {
   const needed = bytesOf(artifacts);
   const { bavail, bsize } = await statfs(scratch!.folder).catch(() => statfs(dirname(dump!)));
   if (needed > bavail * bsize)
@@ -65,18 +71,28 @@ async function requireRoomFor({ scratch, dump }: RestoreRequest, { artifacts }: 
       `the disk of ${scratch!.folder} has ${megabytes(bavail * bsize)} left, and the files take ${megabytes(needed)}, the write-ahead log not counted`,
       { hint: 'Make room, or set scratch: to a folder on another disk.' },
     );
+  return bavail * bsize;
+}
+
+interface Findings {
+  readonly cluster: ClusterFile;
+  readonly chosen: ChosenFiles;
+  readonly tool: Tool;
+  readonly log: LogPlan | undefined;
+  readonly freeBytes: number;
 }
 
 function planOf(
   { backup, recovery, dump, scratch }: RestoreRequest,
-  { wal }: ClusterFile,
-  { database, leftOut, artifacts }: ChosenFiles,
-  tool: Tool,
+  { cluster, chosen, tool, log, freeBytes }: Findings,
 ): readonly string[] {
-  const to = recovery?.at ?? `${wal.stop}, the end of the backup`;
+  const { database, leftOut, artifacts } = chosen;
+  const to = recovery ? describePoint(recovery.point) : `${cluster.wal.stop}, the end of the backup`;
   return [
     `Fetch ${megabytes(bytesOf(artifacts))} (before compression) of ${megabytes(bytesOf(backup.artifacts))}: what all databases share, and ${showName(database.name)}; ${plural(leftOut.length, 'database')} left out`,
-    `Start a server from it in ${scratch!.folder}, locked down, and have it recover to ${to}${recovery ? ', with write-ahead log from the sinks' : ''}. It takes that room, and that of what the log has written since ${wal.start}, of the databases left out too`,
+    `Start a server from it in ${scratch!.folder}, locked down, and have it recover to ${to}`,
+    ...(log?.lines ?? []),
+    `${sayRoom(bytesOf(artifacts), log?.bytes ?? 0, freeBytes, `the disk of ${scratch!.folder}`)}${log ? '. Replayed is what all databases wrote, those left out too' : ''}`,
     `Dump ${showName(database.name)} with ${tool.name} ${tool.version} into ${dump!}, a new file, and read it to its end`,
     'Remove that server. Nothing that is live is touched',
   ];
@@ -113,7 +129,7 @@ async function bringBack(work: Work): Promise<RestoreOutcome> {
       compared: `${plural(dumped.tables, 'table')}; pg_restore read the archive to its end`,
       warnings: [],
       next: [
-        `It is as it was ${recovered ?? (recovery ? `at ${recovery.at}` : 'at the end of the backup')}${brought}`,
+        `It is as it was ${recovered ?? (recovery ? `at ${describePoint(recovery.point)}` : 'at the end of the backup')}${brought}`,
         `Put it beside the live one: createdb NAME; pg_restore --exit-on-error -d NAME ${file}`,
       ],
     };
@@ -132,7 +148,7 @@ async function recover(
   const { recovery, scratch } = request;
   const provide = async (place: DataPlace): Promise<void> => {
     await fillPast({ request, cluster, chosen }, place, context);
-    if (!recovery) return;
+    if (!needsLog(recovery)) return;
     const { user: owner } = place;
     const { segmentBytes } = cluster.wal;
     const given = { segmentBytes, owner, signal: context.signal };
@@ -140,7 +156,8 @@ async function recover(
     await feed.log.start();
   };
   const place = { major, root: scratch!.folder, user: scratch!.user, bin: setup.options.bin };
-  const notStarted = (words: string): PgsiloError => feed.log?.failure ?? notRecovered(words, recovery?.at);
+  const notStarted = (words: string): PgsiloError =>
+    feed.log?.failure ?? notRecovered(words, recovery?.point);
   // Log of weeks takes hours; the server says by ending that it cannot go on.
   return runServer(
     place,

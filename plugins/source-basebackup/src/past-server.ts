@@ -10,6 +10,7 @@ import { FilePlacer, type Places } from './place-files.ts';
 import { parseServerManifest, readServerManifest, requireListed } from './server-manifest.ts';
 import { quoteSetting } from './lock-down.ts';
 import type { TargetFolder } from './target-folders.ts';
+import { needsLog, targetSettings } from './target-settings.ts';
 import { requireLog } from './wal-range.ts';
 
 /**
@@ -36,8 +37,6 @@ const settings: Readonly<Record<string, string>> = {
   lc_messages: 'C',
   log_timezone: 'UTC',
   timezone: 'UTC',
-  recovery_target_action: 'promote',
-  recovery_target_timeline: 'latest',
 };
 const leastLocks = 512;
 
@@ -94,10 +93,8 @@ export async function fillPast(
     ...settings,
     max_locks_per_transaction: String(locks),
     unix_socket_directories: place.cluster,
-    restore_command: recovery ? logCommand : 'false',
-    ...(recovery
-      ? { recovery_target_time: recovery.at.replace('T', ' ').replace('Z', '+00') }
-      : { recovery_target: 'immediate' }),
+    restore_command: needsLog(recovery) ? logCommand : 'false',
+    ...targetSettings(recovery ?? { point: { kind: 'immediate' }, timeline: 'latest' }),
   };
   const lines = Object.entries(all).map(([name, value]) => `${name} = ${quoteSetting(value)}\n`);
   await write('postgresql.conf', lines.join(''));

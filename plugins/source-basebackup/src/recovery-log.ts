@@ -1,20 +1,31 @@
-import { PgsiloError } from '@pgsilo/plugin';
+import { describePoint, PgsiloError, type RecoveryPoint } from '@pgsilo/plugin';
 
 /** Why a server did not recover, by the end of its log. */
-export function notRecovered(words: string, at: string | undefined): PgsiloError {
-  if (words.includes('recovery ended before configured recovery target was reached')) {
-    const last = lastTransaction(words);
-    const until =
-      last === undefined ? 'it holds no later transaction' : `the last transaction in it is of ${last}`;
-    return new PgsiloError(
-      'restore.refused',
-      `the write-ahead log that was archived does not reach ${at}: ${until}`,
-      { hint: 'Take an earlier moment (--at); or leave --at out for the end of the backup.' },
-    );
-  }
+export function notRecovered(words: string, point: RecoveryPoint | undefined): PgsiloError {
+  if (point && words.includes('recovery ended before configured recovery target was reached'))
+    return notReached(words, point);
   return new PgsiloError('restore.failed', `the server did not recover: ${words.trim()}`, {
     hint: 'Use an earlier backup (--backup) or another sink (--from).',
   });
+}
+
+/** The log was replayed to its end. For what has no order, a transaction or a name, that end may also be before the backup. */
+function notReached(words: string, point: RecoveryPoint): PgsiloError {
+  const last = lastTransaction(words);
+  const end = /redo done at ([0-9A-F]+\/[0-9A-F]+)/i.exec(words)?.[1];
+  const where = end === undefined ? '' : `it goes up to ${end}, and `;
+  const until =
+    last === undefined ? 'it holds no later transaction' : `the last transaction in it is of ${last}`;
+  const unordered = point.kind === 'xid' || point.kind === 'restore-point';
+  return new PgsiloError(
+    'restore.refused',
+    `the write-ahead log that was archived does not reach ${describePoint(point)}: ${where}${until}`,
+    {
+      hint: unordered
+        ? 'It may be older than the backup: take an older one (--backup, --before). It may lie on another timeline (--timeline), or not be archived yet. --latest goes to the end of what was archived.'
+        : 'Take what lies before that end (--at, --lsn), or --latest for the end itself.',
+    },
+  );
 }
 
 function lastTransaction(log: string): string | undefined {

@@ -1,22 +1,24 @@
 import { join } from 'node:path';
 import { writeFile, chown } from 'node:fs/promises';
 import {
-  PgsiloError, throwIfAborted, toPgsiloError, type ArtifactView, type Context, type RecoveryTarget, type Restoration, type RestoreOutcome, type RestoreRequest,
+  describePoint, PgsiloError, throwIfAborted, toPgsiloError, type Context, type RecoveryTarget, type Restoration, type RestoreOutcome, type RestoreRequest,
 } from '@pgsilo/plugin'; // prettier-ignore
 import { plural, type Tool } from '@pgsilo/postgres';
 import { readClusterFile, type ClusterFile } from './cluster-file.ts';
 import { flush } from './flush.ts';
-import { placeOf } from './layout.ts';
 import { lockDown, lockTitle } from './lock-down.ts';
+import { planLog } from './log-plan.ts';
 import { prepareDatabaseRestore } from './past-database.ts';
 import { placeAll } from './place-all.ts';
 import { FilePlacer, pathIn, type Places } from './place-files.ts';
+import { needsOf, planOf, tars } from './restore-plan.ts';
 import { parseServerManifest, readServerManifest, requireListed } from './server-manifest.ts';
 import type { SourceSetup } from './setup.ts';
 import { readServerTexts } from './server-texts.ts';
 import {
-  emptyFolder, lookAtFolder, makeFolder, mapTablespaces, megabytes, requireApart, requireRoom, type TargetFolder,
+  emptyFolder, lookAtFolder, makeFolder, mapTablespaces, requireApart, requireRoom, type TargetFolder,
 } from './target-folders.ts'; // prettier-ignore
+import { needsLog } from './target-settings.ts';
 import { requireLog } from './wal-range.ts';
 import { findVerifier, verifyFiles } from './verify-program.ts';
 
@@ -39,9 +41,10 @@ export async function prepareRestore(
   requireApart([data, ...tablespaces.values()]);
   const needs = needsOf(backup.artifacts, places);
   requireRoom(needs);
+  const log = request.recovery && (await planLog(cluster.wal, request.recovery));
   const verifier = await findVerifier(setup, backup.facts.server.version, context.signal);
   return {
-    plan: planOf(request, cluster, places, needs, verifier),
+    plan: planOf(request, { cluster, places, needs, log, verifier }),
     run: () => restore(request, cluster, places, verifier, context),
     close: async () => undefined,
   };
@@ -71,57 +74,6 @@ function requireFolder({ to, toServer, tables, replace, dump }: RestoreRequest):
   return to === undefined
     ? refuse('where the files are to go is not said', 'Name a folder that is empty or not there: --to DIR.')
     : to;
-}
-
-interface Need {
-  readonly folder: TargetFolder;
-  readonly bytes: number;
-}
-
-function needsOf(artifacts: readonly ArtifactView[], { data, tablespaces }: Places): readonly Need[] {
-  const sum = (folder: TargetFolder): number =>
-    tars(artifacts).reduce((total, { name, bytes }) => {
-      const { tablespace } = placeOf(name)!;
-      const place = (tablespace === undefined ? undefined : tablespaces.get(tablespace)) ?? data;
-      return place === folder ? total + bytes : total;
-    }, 0);
-  return [data, ...tablespaces.values()].map((folder) => ({ folder, bytes: sum(folder) }));
-}
-
-function tars(artifacts: readonly ArtifactView[]): readonly ArtifactView[] {
-  return artifacts.filter(({ name }) => placeOf(name) !== undefined);
-}
-
-function planOf(
-  { backup, recovery }: RestoreRequest,
-  { tablespaces, wal }: ClusterFile,
-  places: Places,
-  needs: readonly Need[],
-  verifier: Tool | string,
-): readonly string[] {
-  const damage =
-    backup.facts.status === 'damaged'
-      ? [
-          'CAREFUL: the server found damage in its own files when this backup was made; what is damaged comes back so',
-        ]
-      : [];
-  const moved = tablespaces.map(({ oid, name, location }) => {
-    const { path } = places.tablespaces.get(oid)!;
-    const from = path === location ? '' : `, which was in ${location}`;
-    return `Put the files of tablespace ${name ?? oid}${from} into ${path}`;
-  });
-  return [
-    ...damage,
-    `Put the files of the server into ${places.data.path}: ${needs.map(({ bytes }) => megabytes(bytes)).join(' + ')}, with write-ahead log from ${wal.start} to ${wal.stop}`,
-    ...moved,
-    typeof verifier === 'string'
-      ? `Compare them with the server's list by name and size; not by its checksums, because ${verifier}`
-      : `Compare them with the server's list, and have pg_verifybackup ${verifier.version} compare their checksums`,
-    'Lock the restored server down: a socket only, nothing archived, no jobs, no replication; it goes on with a timeline of its own',
-    ...(recovery
-      ? [`Have it recover to ${recovery.at} when it is started, with write-ahead log from the sinks`]
-      : []),
-  ];
 }
 
 async function restore(
@@ -202,8 +154,8 @@ function outcomeOf(
     ],
     next: [
       ...(mine ? [`Give the files to the user of the server: chown -R postgres ${path}`] : []),
-      `Start it: pg_ctl start -w -D ${path}; it recovers to ${recovery?.at ?? `${wal.stop}, the end of the backup`}, and is reached by psql -h ${path}`,
-      ...(recovery
+      `Start it: pg_ctl start -w -D ${path}; it recovers to ${recovery ? describePoint(recovery.point) : `${wal.stop}, the end of the backup`}, and is reached by psql -h ${path}`,
+      ...(needsLog(recovery)
         ? [
             'It shows an older state while pg_is_in_recovery() is true; its log says where it stopped. What the pipeline file takes from the environment must be in that of the server',
           ]

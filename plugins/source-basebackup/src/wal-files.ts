@@ -1,5 +1,6 @@
 import { open, stat } from 'node:fs/promises';
 import { PgsiloError, type WalFiles } from '@pgsilo/plugin';
+import { obstacleTo } from './timelines.ts';
 import { isExpired } from './wal-expiry.ts';
 
 /** A segment, one that was not full when its timeline ended, the note of a backup, the history of a timeline. */
@@ -33,6 +34,7 @@ export const walFiles: WalFiles = {
     return typeof startSegment === 'string' && /^[0-9A-F]{24}$/.test(startSegment) ? startSegment : undefined;
   },
   isExpired,
+  obstacle: obstacleTo,
 };
 
 /** What is wrong with a segment; undefined: nothing that its beginning tells. */

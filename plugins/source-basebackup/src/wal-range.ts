@@ -13,23 +13,39 @@ export interface WalRange {
 /** Names of the segments that hold all of it. Throws a RangeError for what is no position. */
 export function* segmentsOf({ timeline, start, stop, segmentBytes }: WalRange): Generator<string> {
   const size = BigInt(segmentBytes);
-  const perFile = 0x1_0000_0000n / size;
   // The stop position is the first byte that is not needed.
   const last = (positionOf(stop) - 1n) / size;
   for (let number = positionOf(start) / size; number <= last; number += 1n)
-    yield [BigInt(timeline), number / perFile, number % perFile].map(hex).join('');
+    yield segmentName(timeline, number, segmentBytes);
+}
+
+/** Name of the segment that is so many segments behind the beginning of all log. */
+export function segmentName(timeline: number, number: bigint, segmentBytes: number): string {
+  const perFile = 0x1_0000_0000n / BigInt(segmentBytes);
+  return [BigInt(timeline), number / perFile, number % perFile].map(hex).join('');
+}
+
+/** The number of a segment by its name; undefined for what is no segment's name. */
+export function segmentNumber(name: string, segmentBytes: number): bigint | undefined {
+  const [, high, low] = /^[0-9A-F]{8}([0-9A-F]{8})([0-9A-F]{8})$/.exec(name) ?? [];
+  if (high === undefined) return undefined;
+  return BigInt(`0x${high}`) * (0x1_0000_0000n / BigInt(segmentBytes)) + BigInt(`0x${low}`);
+}
+
+/** A timeline as names of files write it. */
+export function timelineDigits(timeline: number): string {
+  return hex(BigInt(timeline));
 }
 
 /** Name of the segment behind this one on its timeline; undefined for what is no segment's name. */
 export function segmentAfter(name: string, segmentBytes: number): string | undefined {
-  const [, timeline, high, low] = /^([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})$/.exec(name) ?? [];
-  if (timeline === undefined) return undefined;
-  const perFile = 0x1_0000_0000n / BigInt(segmentBytes);
-  const number = BigInt(`0x${high}`) * perFile + BigInt(`0x${low}`) + 1n;
-  return timeline + hex(number / perFile) + hex(number % perFile);
+  const number = segmentNumber(name, segmentBytes);
+  if (number === undefined) return undefined;
+  return segmentName(Number(`0x${name.slice(0, 8)}`), number + 1n, segmentBytes);
 }
 
-function positionOf(lsn: string): bigint {
+/** A position as a number. Throws a RangeError for what is none. */
+export function positionOf(lsn: string): bigint {
   const match = /^([0-9A-F]{1,8})\/([0-9A-F]{1,8})$/i.exec(lsn);
   if (!match) throw new RangeError(`${JSON.stringify(lsn)} is no position in the write-ahead log`);
   return (BigInt(`0x${match[1]}`) << 32n) + BigInt(`0x${match[2]}`);

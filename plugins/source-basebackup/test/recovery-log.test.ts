@@ -29,7 +29,7 @@ describe('the log of a server that recovered', () => {
 it('says up to where the log goes that does not reach the moment', () => {
   const words = `LOG:  last completed transaction was at log time 2026-12-01 09:00:00+00
 FATAL:  recovery ended before configured recovery target was reached`;
-  expect(notRecovered(words, '2026-12-01T10:00:00Z')).toMatchObject({
+  expect(notRecovered(words, { kind: 'time', at: '2026-12-01T10:00:00Z' })).toMatchObject({
     code: 'restore.refused',
     message: expect.stringContaining('2026-12-01 09:00:00+00'),
   });

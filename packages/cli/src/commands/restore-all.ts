@@ -3,6 +3,7 @@ import type { RestoreAllOptions as EngineOptions, RestoreAllReport } from '@pgsi
 import { PgsiloError } from '@pgsilo/plugin';
 import type { Invocation } from '../invocation.ts';
 import { withPipeline } from '../open-pipeline.ts';
+import { goalsOf } from '../recovery-argument.ts';
 import { restoreAllDocument, restoreAllPlan, restoreAllText } from '../restore-all-report.ts';
 import { watchRestoreAll } from '../restore-all-watch.ts';
 import { targetServer } from '../target-server.ts';
@@ -55,8 +56,9 @@ export async function restoreEverything(
 
 function refuseOthers(options: RestoreOptions): void {
   const given = [
+    ...goalsOf(options).map((flag) => [flag, true] as const),
+    ['--timeline', options.timeline],
     ['--backup', options.backup],
-    ['--at', options.at],
     ['--to', options.to],
     ['--table', options.table],
     ['--database', options.database],

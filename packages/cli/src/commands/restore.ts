@@ -10,6 +10,7 @@ import { withPipeline } from '../open-pipeline.ts';
 import { restoreDocument, restoreText } from '../restore-report.ts';
 import { watchRestore } from '../restore-watch.ts';
 import { parseFolders } from '../folders-argument.ts';
+import { parseGoal, type GoalOptions } from '../recovery-argument.ts';
 import { parseRows } from '../rows-argument.ts';
 import { targetServer } from '../target-server.ts';
 import { formatAgo, formatTime } from '../terminal/format.ts';
@@ -17,11 +18,9 @@ import { printable, printableText } from '../terminal/printable.ts';
 import { walFetchCommand } from '../wal-command.ts';
 import { indented } from '../terminal/wrap.ts';
 
-export interface RestoreOptions {
+export interface RestoreOptions extends GoalOptions {
   readonly all?: boolean;
   readonly backup?: string;
-  readonly before?: string;
-  readonly at?: string;
   readonly from?: string;
   readonly to?: string;
   readonly tablespace?: readonly string[];
@@ -90,7 +89,8 @@ async function restore(
   }
   const toServer = targetServer(options.toServer, invocation.env);
   return withPipeline(file, invocation, async (pipeline, { timezone }) => {
-    const { backup, before, at, from: sink, to } = options;
+    const { backup, before, from: sink, to } = options;
+    const goal = parseGoal(options, timezone);
     const rows = rowsOf(options);
     const tables = options.dataOnly ? undefined : options.table;
     const watch = await watchRestore(invocation);
@@ -100,9 +100,7 @@ async function restore(
         unit,
         ...(backup === undefined ? {} : { backup }),
         ...(before === undefined ? {} : { before: parseTime(before, timezone) }),
-        ...(at === undefined
-          ? {}
-          : { at: parseTime(at, timezone), fetchCommand: walFetchCommand(resolve(file)) }),
+        ...(goal ? { recovery: { ...goal, fetchCommand: walFetchCommand(resolve(file)) } } : {}),
         ...(sink === undefined ? {} : { sink }),
         ...(to === undefined ? {} : { to }),
         ...(options.tablespace === undefined ? {} : { tablespaces: parseFolders(options.tablespace) }),
@@ -143,13 +141,11 @@ async function restore(
 
 /** What the engine would refuse too, but before anything is read, and in the words of the command line. */
 function refuseContradictions(options: RestoreOptions): void {
-  const chosen = (['backup', 'before', 'at'] as const).filter((name) => options[name] !== undefined);
   const refuse = (message: string, hint: string): never => {
     throw new PgsiloError('usage.invalid', message, { hint });
   };
-  if (chosen.length > 1) {
-    refuse(`${chosen.map((name) => `--${name}`).join(' and ')} exclude each other`, 'Give one of them.');
-  }
+  if (options.backup !== undefined && options.before !== undefined)
+    refuse('--backup and --before exclude each other', 'Give one of them.');
   if (options.dropOld && !options.replace) refuse('--drop-old is given without --replace', 'Add --replace.');
   if (!options.safetyBackup && !options.replace)
     refuse('--no-safety-backup is given without --replace', 'Nothing that is live is touched: leave it out.');

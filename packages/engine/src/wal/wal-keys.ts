@@ -1,9 +1,13 @@
 /** Where a pipeline's write-ahead log lies; design and invariants: docs/format.md. */
 export const walPrefix = (pipeline: string): string => `${pipeline}/wal/`;
 
+/** What every object of one timeline begins with. */
+export const walTimelinePrefix = (pipeline: string, timeline: string): string =>
+  `${walPrefix(pipeline)}${timeline}/`;
+
 /** What every object of one file of the log begins with, whatever it holds. */
 export const walFilePrefix = (pipeline: string, timeline: string, name: string): string =>
-  `${walPrefix(pipeline)}${timeline}/${name}-`;
+  `${walTimelinePrefix(pipeline, timeline)}${name}-`;
 
 /** How much of the SHA-256 of the file stands in its key, in hex digits. */
 export const walHashDigits = 16;
