@@ -3,7 +3,7 @@ import { act, command, examples } from './program-options.ts';
 
 /** `pgsilo wal …`. */
 export function addWalCommands(program: Command): void {
-  program.commandsGroup('Write-ahead log, called by PostgreSQL:');
+  program.commandsGroup('Write-ahead log:');
   const wal = command(program, 'wal', 'keep write-ahead log, and bring it back').addHelpText(
     'after',
     examples(
@@ -27,4 +27,11 @@ export function addWalCommands(program: Command): void {
       (await import('./commands/wal.ts')).fetch(i, { file, name, path }),
     ),
   );
+  command(
+    wal,
+    'status <file>',
+    'show what is archived, what is missing, to which moments backups can be restored, and how far behind the archiver is',
+  )
+    .addHelpText('after', examples('pgsilo wal status /etc/pgsilo/files.yaml'))
+    .action(act(async (i, file: string) => (await import('./commands/wal-status.ts')).status(i, file)));
 }

@@ -38,6 +38,15 @@ export type { Keeping, LabelRule, Retention, Span } from './retention/policy.ts'
 export type { Selection } from './select-units.ts';
 export type { TrialPlace, TrialResult, TrySink } from './sink-trial.ts';
 export { fetchWal } from './wal/wal-fetch.ts';
+export { walStatus } from './wal/wal-status.ts';
+export type {
+  WalBehind,
+  WalGap,
+  WalSinkStatus,
+  WalStatus,
+  WalTimeline,
+  WalWindow,
+} from './wal/wal-status-report.ts';
 export { pushWal } from './wal/wal-push.ts';
 export type { WalPushed } from './wal/wal-push.ts';
 export { verify } from './verify.ts';

@@ -70,9 +70,8 @@ export type {
   SourceTraits,
   Unit,
   UnitFacts,
-  WalFile,
-  WalFiles,
 } from './source.ts';
+export type { ArchiverState, WalArchiver, WalFile, WalFiles, WalLeg, WalSegments } from './wal.ts';
 export type { ArtifactIdentity, Encoded, Transform, TransformTraits } from './transform.ts';
 export { takeIn } from './take-in.ts';
 export type { Intake } from './take-in.ts';

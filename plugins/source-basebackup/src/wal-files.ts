@@ -1,6 +1,7 @@
 import { open, stat } from 'node:fs/promises';
 import { PgsiloError, type WalFiles } from '@pgsilo/plugin';
 import { isExpired } from './wal-expiry.ts';
+import { walSegments } from './wal-segments.ts';
 
 /** A segment, one that was not full when its timeline ended, the note of a backup, the history of a timeline. */
 const forms = [
@@ -33,6 +34,7 @@ export const walFiles: WalFiles = {
     return typeof startSegment === 'string' && /^[0-9A-F]{24}$/.test(startSegment) ? startSegment : undefined;
   },
   isExpired,
+  segments: walSegments,
 };
 
 /** What is wrong with a segment; undefined: nothing that its beginning tells. */

@@ -29,7 +29,8 @@ export function segmentAfter(name: string, segmentBytes: number): string | undef
   return timeline + hex(number / perFile) + hex(number % perFile);
 }
 
-function positionOf(lsn: string): bigint {
+/** Throws a RangeError for what is no position. */
+export function positionOf(lsn: string): bigint {
   const match = /^([0-9A-F]{1,8})\/([0-9A-F]{1,8})$/i.exec(lsn);
   if (!match) throw new RangeError(`${JSON.stringify(lsn)} is no position in the write-ahead log`);
   return (BigInt(`0x${match[1]}`) << 32n) + BigInt(`0x${match[2]}`);
