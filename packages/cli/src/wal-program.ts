@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { WalSetupCommandOptions } from './commands/wal-setup.ts';
 import { act, command, examples } from './program-options.ts';
 
 /** `pgsilo wal …`. */
@@ -34,4 +35,20 @@ export function addWalCommands(program: Command): void {
   )
     .addHelpText('after', examples('pgsilo wal status /etc/pgsilo/files.yaml'))
     .action(act(async (i, file: string) => (await import('./commands/wal-status.ts')).status(i, file)));
+  command(
+    wal,
+    'setup <file>',
+    'show the settings with which the server archives into the pipeline, and set them with --apply',
+  )
+    .option('--apply', 'set them by ALTER SYSTEM, and have the server read them')
+    .option('--force', 'with --apply: replace another archive_command that is set')
+    .addHelpText(
+      'after',
+      examples('pgsilo wal setup /etc/pgsilo/files.yaml', 'pgsilo wal setup /etc/pgsilo/files.yaml --apply'),
+    )
+    .action(
+      act(async (i, file: string, o: WalSetupCommandOptions) =>
+        (await import('./commands/wal-setup.ts')).setup(i, file, o),
+      ),
+    );
 }

@@ -38,6 +38,8 @@ export type { Keeping, LabelRule, Retention, Span } from './retention/policy.ts'
 export type { Selection } from './select-units.ts';
 export type { TrialPlace, TrialResult, TrySink } from './sink-trial.ts';
 export { fetchWal } from './wal/wal-fetch.ts';
+export { setUpWal } from './wal/wal-setup.ts';
+export type { WalSetup, WalSetupOptions } from './wal/wal-setup.ts';
 export { walStatus } from './wal/wal-status.ts';
 export type {
   WalBehind,

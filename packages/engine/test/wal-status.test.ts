@@ -69,8 +69,9 @@ const state: ArchiverState = {
   failures: 0,
   failing: false,
 };
+const unasked = (): Promise<never> => Promise.reject(new PgsiloError('internal', 'unasked'));
 const archiver = (more: Partial<ArchiverState>): Partial<Source> => ({
-  archiver: { state: () => Promise.resolve({ ...state, ...more }) },
+  archiver: { setup: unasked, state: () => Promise.resolve({ ...state, ...more }) },
 });
 
 describe('wal status', () => {
@@ -198,7 +199,10 @@ describe('wal status', () => {
     const local = await status(sinks, archiver({ ...failing, disk: { free: 50_000 } }), ['optional']);
     expect(local.behind!.full).toBe(100_000);
     const silent = {
-      archiver: { state: () => Promise.reject(new PgsiloError('source.unreachable', 'away')) },
+      archiver: {
+        setup: unasked,
+        state: () => Promise.reject(new PgsiloError('source.unreachable', 'away')),
+      },
     };
     expect(await status(sinks, silent)).toMatchObject({
       status: 'ok',

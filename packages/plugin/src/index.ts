@@ -71,7 +71,17 @@ export type {
   Unit,
   UnitFacts,
 } from './source.ts';
-export type { ArchiverState, WalArchiver, WalFile, WalFiles, WalLeg, WalSegments } from './wal.ts';
+export type {
+  ArchiveCommand,
+  ArchiverSetting,
+  ArchiverSetup,
+  ArchiverState,
+  WalArchiver,
+  WalFile,
+  WalFiles,
+  WalLeg,
+  WalSegments,
+} from './wal.ts';
 export type { ArtifactIdentity, Encoded, Transform, TransformTraits } from './transform.ts';
 export { takeIn } from './take-in.ts';
 export type { Intake } from './take-in.ts';

@@ -57,6 +57,32 @@ export interface WalLeg {
 export interface WalArchiver {
   /** How far it is. Throws where the server does not answer. */
   state(context: Context): Promise<ArchiverState>;
+  /** Looks at what would have to be set. Changes nothing before `apply`. Throws where the server does not answer. */
+  setup(command: ArchiveCommand, context: Context): Promise<ArchiverSetup>;
+}
+
+/** How the server is to archive: a line for its shell. */
+export interface ArchiveCommand {
+  readonly text: string;
+  /** Whether a line does the same, written by an earlier call of ours. */
+  isOwn(line: string): boolean;
+}
+
+export interface ArchiverSetup {
+  /** All that matters for archiving, whether it must be changed or not. */
+  readonly settings: readonly ArchiverSetting[];
+  /** Another way to archive that the server has been told of: it must not be lost by mistake. */
+  readonly foreign?: { readonly name: string; readonly value: string };
+  /** Changes what is to be changed, lastingly, and has the server read it. @returns names of settings that take effect at the next start. */
+  apply(): Promise<readonly string[]>;
+}
+
+export interface ArchiverSetting {
+  readonly name: string;
+  readonly now: string;
+  readonly wanted: string;
+  /** Whether it takes a restart. */
+  readonly restart: boolean;
 }
 
 export interface ArchiverState {

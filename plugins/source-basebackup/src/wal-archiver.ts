@@ -3,11 +3,22 @@ import { openSession, type Session } from '@pgsilo/postgres';
 import { freeOfLog } from './log-disk.ts';
 import type { SourceSetup } from './setup.ts';
 import { positionOf } from './wal-range.ts';
+import { changeSettings, wantedSettings, type WantedSettings } from './wal-settings.ts';
 
 /** The server's side of the archive. */
 export function createArchiver(setup: SourceSetup): WalArchiver {
   return {
     state: (context) => withServer(setup, context, 'look at the archiver', readState),
+    async setup(command, context) {
+      const look = (session: Session): Promise<WantedSettings> => wantedSettings(session, command);
+      const { settings, foreign } = await withServer(setup, context, 'look at the settings', look);
+      return {
+        settings,
+        ...(foreign ? { foreign } : {}),
+        apply: () =>
+          withServer(setup, context, 'change the settings', (session) => changeSettings(session, settings)),
+      };
+    },
   };
 }
 
