@@ -13,22 +13,9 @@ import {
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { mayReadCheckout } from './services/checkout.ts';
 import { pgsilo, pgsiloOk, type CallOptions } from './services/pgsilo.ts';
 import { startServer, type TestServer } from './services/server.ts';
-
-/** The server's user calls `pgsilo wal fetch`: a checkout in a folder of root alone it cannot read. */
-function mayReadCheckout(): boolean {
-  try {
-    execFileSync('cat', [join(import.meta.dirname, '../packages/cli/src/main.ts')], {
-      ...serverUser(),
-      cwd: '/',
-      stdio: 'ignore',
-    });
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 // Each stands on those before it.
 describe('write-ahead log of a server', { timeout: 180_000 }, () => {

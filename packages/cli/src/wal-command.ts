@@ -6,13 +6,32 @@ import { resolve } from 'node:path';
  * @param file absolute path of the pipeline file.
  */
 export function walFetchCommand(file: string): string {
-  const words = [process.execPath, resolve(process.argv[1] ?? 'pgsilo'), 'wal', 'fetch', file];
-  // PostgreSQL fills in %f and %p; each other percent sign is doubled.
-  const command = words.map((word) => quoted(word).replaceAll('%', '%%')).join(' ');
-  return `${command} "%f" "%p" --quiet || { [ $? -eq 44 ] && exit 44; exit 126; }`;
+  return `${words('wal', 'fetch', file)} "%f" "%p" --quiet || { [ $? -eq 44 ] && exit 44; exit 126; }`;
+}
+
+/**
+ * This very command, to push write-ahead log, as PostgreSQL's `archive_command`. Any status but 0 makes PostgreSQL keep the file and try again.
+ * @param file absolute path of the pipeline file.
+ */
+export function walPushCommand(file: string): string {
+  return `${words('wal', 'push', file)} "%p" --quiet`;
+}
+
+/** Whether a line is a {@link walPushCommand} for that file: perhaps of another version of pgsilo, or with a Node that lay elsewhere. */
+export function isWalPushCommand(line: string, file: string): boolean {
+  return line.includes(` 'wal' 'push' ${word(file)} "%p"`);
+}
+
+function words(...more: readonly string[]): string {
+  return [process.execPath, resolve(process.argv[1] ?? 'pgsilo'), ...more].map(word).join(' ');
+}
+
+/** PostgreSQL fills in %f and %p; each other percent sign is doubled. */
+function word(text: string): string {
+  return quoted(text).replaceAll('%', '%%');
 }
 
 /** For sh, which may be none that knows `$'…'`. */
-function quoted(word: string): string {
-  return `'${word.replaceAll("'", String.raw`'\''`)}'`;
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

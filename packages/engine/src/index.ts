@@ -39,6 +39,17 @@ export type { Selection } from './select-units.ts';
 export type { TrialPlace, TrialResult, TrySink } from './sink-trial.ts';
 export type { RecoveryWish } from './wal/wal-archive.ts';
 export { fetchWal } from './wal/wal-fetch.ts';
+export { setUpWal } from './wal/wal-setup.ts';
+export type { WalSetup, WalSetupOptions } from './wal/wal-setup.ts';
+export { walStatus } from './wal/wal-status.ts';
+export type {
+  WalBehind,
+  WalGap,
+  WalSinkStatus,
+  WalStatus,
+  WalTimeline,
+  WalWindow,
+} from './wal/wal-status-report.ts';
 export { pushWal } from './wal/wal-push.ts';
 export type { WalPushed } from './wal/wal-push.ts';
 export { verify } from './verify.ts';

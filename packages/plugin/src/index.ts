@@ -78,9 +78,18 @@ export type {
   SourceTraits,
   Unit,
   UnitFacts,
+} from './source.ts';
+export type {
+  ArchiveCommand,
+  ArchiverSetting,
+  ArchiverSetup,
+  ArchiverState,
+  WalArchiver,
   WalFile,
   WalFiles,
-} from './source.ts';
+  WalLeg,
+  WalSegments,
+} from './wal.ts';
 export type { ArtifactIdentity, Encoded, Transform, TransformTraits } from './transform.ts';
 export { takeIn } from './take-in.ts';
 export type { Intake } from './take-in.ts';

@@ -2,8 +2,8 @@ import type { Body, CheckResult, Context, Json, JsonObject } from './context.ts'
 import type { PgsiloError } from './errors.ts';
 import type { ScratchRequest, ScratchServer } from './proof.ts';
 import type { Recovery } from './recovery.ts';
-import type { LogArchive, RecoveryGoal } from './recovery-goal.ts';
 import type { Restoration, RestoreRequest } from './restore.ts';
+import type { WalArchiver, WalFiles } from './wal.ts';
 
 /**
  * Where tenants live, and how they are read and put back. A source knows one tenancy model; it knows nothing of sinks, transforms, retention or time-outs.
@@ -61,39 +61,11 @@ export interface Source {
   /** What the source knows of write-ahead log, whose files the engine keeps in the sinks. Without it `pgsilo wal` is refused. */
   readonly wal?: WalFiles;
 
+  /** Looks at how the server archives that log. Without it, `pgsilo wal status` tells only what lies in the sinks. */
+  readonly archiver?: WalArchiver;
+
   /** Takes the lock of this name, or says who holds it. Without this method the engine uses a lock file on this machine. */
   lock?(name: string, holder: string, context: Context): Promise<LockAttempt>;
-}
-
-/** Files of a write-ahead log, as the server hands them out one by one and wants them back. */
-export interface WalFiles {
-  /** What a name says; undefined for what is no file of the log. */
-  classify(name: string): WalFile | undefined;
-  /** Looks at a file that is about to be kept. Throws `source.archive-invalid` for one that is cut, or is another than its name says. */
-  examine(name: string, path: string): Promise<void>;
-  /** Name of the first segment that a backup needs, by `about` of its manifest; undefined where that does not tell. Without this method the log is never expired. */
-  firstNeeded?(about: JsonObject): string | undefined;
-  /**
-   * Whether none of some backups can need a file of the log, on whatever way through timelines they are recovered. False in all doubt.
-   * @param firsts what `firstNeeded` said of each of them.
-   */
-  isExpired?(name: string, firsts: readonly string[]): boolean;
-  /**
-   * Whether the log leads from a backup to a goal, as far as that can be known before it is tried.
-   * @returns undefined where it does, or may; else what stands in the way, in words that follow the backup's id: `ends at 0/5000028, behind it`. Without this method it always may.
-   */
-  obstacle?(
-    backup: { readonly snapshotAt: string; readonly about: JsonObject },
-    goal: RecoveryGoal,
-    archive: LogArchive,
-  ): Promise<string | undefined>;
-}
-
-export interface WalFile {
-  /** Of `A-Z a-z 0-9 .`, as it may stand in a key. */
-  readonly name: string;
-  /** Of the same characters. */
-  readonly timeline: string;
 }
 
 /** What is backed up and restored as one. */

@@ -122,6 +122,7 @@ async function* readUnit(
         stopLsn: stop.lsn,
         // From here on the log is kept: names of segments need no size of a segment to be compared.
         startSegment,
+        segmentBytes: server.segmentBytes,
         walSegments: seen.wal.size,
         checksums: server.checksums ? 'verified by the server' : 'off in this cluster',
         archiver: ended!.archiver,

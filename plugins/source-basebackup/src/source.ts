@@ -6,6 +6,7 @@ import type { Options } from './options.ts';
 import { planCluster } from './plan.ts';
 import { readCluster } from './read.ts';
 import { prepareRestore } from './restore.ts';
+import { createArchiver } from './wal-archiver.ts';
 import { walFiles } from './wal-files.ts';
 
 /** The source; opens nothing before it is asked to. */
@@ -20,6 +21,7 @@ export function createSource(options: Options, given: Setup): Source {
     check: (context) => checkSource(setup, context),
     inspect: (backup, context) => inspectCluster(backup, context),
     wal: walFiles,
+    archiver: createArchiver(setup),
     lock: (name, holder, context) => takeLock(setup.settings, name, holder, context),
     close: async () => {
       await Promise.all([...attempts].map((attempt) => attempt.abandon()));

@@ -2,6 +2,7 @@ import { open, stat } from 'node:fs/promises';
 import { PgsiloError, type WalFiles } from '@pgsilo/plugin';
 import { obstacleTo } from './timelines.ts';
 import { isExpired } from './wal-expiry.ts';
+import { walSegments } from './wal-segments.ts';
 
 /** A segment, one that was not full when its timeline ended, the note of a backup, the history of a timeline. */
 const forms = [
@@ -35,6 +36,7 @@ export const walFiles: WalFiles = {
   },
   isExpired,
   obstacle: obstacleTo,
+  segments: walSegments,
 };
 
 /** What is wrong with a segment; undefined: nothing that its beginning tells. */

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
 import { PgsiloError, toPgsiloError } from '@pgsilo/plugin';
-import type { Body, Transform, WalFile } from '@pgsilo/plugin';
+import type { WalFile } from '@pgsilo/plugin';
 import { Meter } from '../meter.ts';
-import { getObject } from '../objects.ts';
 import type { Pipeline, PipelineSink } from '../pipeline.ts';
 import { withSession, type EngineSession } from '../session.ts';
+import { decodedWal } from './wal-decode.ts';
 import { walHashDigits, type WalObject } from './wal-keys.ts';
 import { findWal, walConflict, walFileOf, walSinks } from './wal-store.ts';
 
@@ -74,7 +74,7 @@ async function bring(
     const file = await open(aside, 'wx', 0o600);
     try {
       const meter = new Meter();
-      for await (const chunk of meter.watch(decoded(session, sink, object)))
+      for await (const chunk of meter.watch(decodedWal(session, sink, object)))
         for (let at = 0; at < chunk.byteLength;)
           at += (await file.write(chunk, at, chunk.byteLength - at)).bytesWritten;
       if (meter.digest().slice(0, walHashDigits) !== object.hash)
@@ -92,28 +92,4 @@ async function bring(
     await rm(aside, { force: true });
     throw error;
   }
-}
-
-function decoded(session: EngineSession, sink: PipelineSink, object: WalObject): Body {
-  const used = transformsOf(session.pipeline, object);
-  let body: Body = getObject(session, sink, object.key, object.bytes);
-  for (const transform of used.toReversed())
-    body = transform.decode(body, {}, session.context(1 / (used.length + 1)));
-  return body;
-}
-
-/** By the suffixes of the key; a segment has no manifest that says more. */
-function transformsOf({ transforms }: Pipeline, { key, suffixes }: WalObject): readonly Transform[] {
-  return suffixes
-    .split('.')
-    .slice(1)
-    .map((suffix) => {
-      const found = transforms.find(({ transform }) => transform.suffix === `.${suffix}`);
-      if (found) return found.transform;
-      throw new PgsiloError(
-        'plugin.unknown',
-        `${key} was written through a transform with the suffix .${suffix}, which the pipeline file does not name`,
-        { hint: 'Add it to the transforms of the file that restores.' },
-      );
-    });
 }

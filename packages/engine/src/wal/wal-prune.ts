@@ -1,10 +1,11 @@
 import { throwIfAborted } from '@pgsilo/plugin';
-import type { RetainedObject, WalFiles } from '@pgsilo/plugin';
+import type { RetainedObject } from '@pgsilo/plugin';
 import { listObjects, removeObjects } from '../objects.ts';
 import type { PipelineSink } from '../pipeline.ts';
 import type { EngineSession } from '../session.ts';
-import { parseWalKey, walFilePrefix, walPrefix } from './wal-keys.ts';
+import { walPrefix } from './wal-keys.ts';
 import type { WalNeed } from './wal-needs.ts';
+import { walNameOf } from './wal-store.ts';
 
 /** What became of the write-ahead log of one sink, in objects. */
 export interface PrunedWal {
@@ -56,7 +57,7 @@ export async function pruneWal(
     batch = new Map();
   };
   for await (const { key, bytes, modified } of listObjects(session, sink, walPrefix(name))) {
-    const file = fileOf(wal, name, key, bytes);
+    const file = walNameOf(wal, name, key, bytes);
     if (file === undefined) sums.unknown += 1;
     const expired =
       file !== undefined &&
@@ -73,14 +74,6 @@ export async function pruneWal(
     ...(retained.until ? { until: retained.until } : {}),
     ...(held !== undefined && sums.kept > 0 ? { held } : {}),
   };
-}
-
-/** Name of the file of the log that an object holds; undefined for an object that is none, or lies elsewhere than its name says. */
-function fileOf(wal: WalFiles, pipeline: string, key: string, bytes: number): string | undefined {
-  const name = key.slice(key.lastIndexOf('/') + 1).replace(/-[0-9a-f]{16}(?:\.[a-z0-9]+)*$/, '');
-  const file = wal.classify(name);
-  if (!file || !parseWalKey(walFilePrefix(pipeline, file.timeline, name), key, bytes)) return undefined;
-  return name;
 }
 
 /** The latest end of what is retained. */

@@ -43,6 +43,14 @@ export async function findWal(
   return found;
 }
 
+/** Name of the file of the log that an object holds; undefined for an object that is none, or lies elsewhere than its name says. */
+export function walNameOf(wal: WalFiles, pipeline: string, key: string, bytes: number): string | undefined {
+  const name = key.slice(key.lastIndexOf('/') + 1).replace(/-[0-9a-f]{16}(?:\.[a-z0-9]+)*$/, '');
+  const file = wal.classify(name);
+  if (!file || !parseWalKey(walFilePrefix(pipeline, file.timeline, name), key, bytes)) return undefined;
+  return name;
+}
+
 /** Two contents under one name: two servers archive into one place, or a server was restored and goes on under the timeline of another. */
 export function walConflict(sink: PipelineSink, name: string, one: string, other: string): PgsiloError {
   return new PgsiloError(
