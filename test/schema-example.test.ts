@@ -6,7 +6,7 @@ import { schemaTextOf } from './services/schema-text.ts';
 import { startServer, type TestServer } from './services/server.ts';
 
 const example = join(import.meta.dirname, '..', 'examples', 'schema-per-tenant');
-const everyUnit = ['@database', 'acme', 'central', 'globex', 'initech', 'parameters'];
+const everyUnit = ['@database', '@globals', 'acme', 'central', 'globex', 'initech', 'parameters'];
 
 // Each stands on those before it.
 describe('examples/schema-per-tenant', () => {

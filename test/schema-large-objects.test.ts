@@ -19,6 +19,7 @@ source:
   exclude: [public]
   largeObjects: ${largeObjects}
   lockTimeout: 2s
+  globals: false
   bin: ${server.bin}
 transforms: [{ use: zstd }]
 sinks: [{ use: local, path: store-${name} }]
