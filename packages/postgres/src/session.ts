@@ -44,6 +44,7 @@ export interface Session {
 
 /**
  * Session settings, each where the server knows it. Time-outs of the role or database would kill a long backup; `row_security` would leave out rows without a word.
+ * A database that was made read-only by default, as people do after an accident, is what a restore writes into; what only reads says so itself.
  * The server looks every few seconds whether we are still there, so that a query of a dead client does not run for hours.
  */
 const sessionSettings: Readonly<Record<string, string>> = {
@@ -63,6 +64,7 @@ const sessionSettings: Readonly<Record<string, string>> = {
   standard_conforming_strings: 'on',
   row_security: 'off',
   default_transaction_deferrable: 'off',
+  default_transaction_read_only: 'off',
   tcp_keepalives_idle: '60',
   tcp_keepalives_interval: '10',
   tcp_keepalives_count: '6',

@@ -11,7 +11,7 @@ import { sharedPostgres, type FreshDatabase, type SharedPostgres } from '@pgsilo
 import { prepareRestore } from '../src/restore.ts';
 import type { SourceSetup } from '../src/setup.ts';
 import { at, backUp, request, restore, type TestBackup } from './backups.ts';
-import { setupOf } from './fixture.ts';
+import { setupOf, sql } from './fixture.ts';
 
 const live = 'acme "live" ñ';
 const kept = 'acme "live" ñ_before_20261121t020000z_7f3a9c';
@@ -170,6 +170,18 @@ test('the replaced one is named to be confirmed, kept under a free name, dropped
   const third = await restore(setup, request(backup, { replace: true, dropOld: true }));
   expect(third.kept).toBeUndefined();
   expect(await schemas()).toEqual([live, kept, `${kept}_2`, 'other', 'public']);
+});
+
+test('goes on in a database whose transactions are read-only by default, as after an accident', async () => {
+  const of = `ALTER DATABASE ${quoteIdentifier(database.name)}`;
+  await sql(server.url, `${of} SET default_transaction_read_only = on`);
+  try {
+    await restore(setup, request(backup, { replace: true, dropOld: true }));
+  } finally {
+    await sql(server.url, `${of} RESET default_transaction_read_only`);
+  }
+  expect(await stateOf(live)).toBe('as backed up');
+  expect(await schemas()).toEqual([live, 'other', 'public']);
 });
 
 test('a dropped schema comes back without anything to confirm', async () => {

@@ -82,6 +82,16 @@ test('rows that are gone come back as they were, with their numbers and without 
   expect(sorted(text())).toEqual(sorted(before));
 });
 
+test('rows come into a database whose transactions are read-only by default', async () => {
+  await database.query('DELETE FROM acme.accounts');
+  const of = `ALTER DATABASE "${database.name}"`;
+  await sql(server.url, `${of} SET default_transaction_read_only = on`);
+  const restored = await restore(setup(), rows('id < 3')).finally(() =>
+    sql(server.url, `${of} RESET default_transaction_read_only`),
+  );
+  expect(restored.rows).toMatchObject([{ inserted: 2 }]);
+});
+
 test('a row that is there ends it, stays, or is made what it was', async () => {
   await database.query(
     `DELETE FROM acme.accounts WHERE id = 1; UPDATE acme.accounts SET state = 'paid', gone = 99 WHERE id = 2`,

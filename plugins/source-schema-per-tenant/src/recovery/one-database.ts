@@ -9,10 +9,7 @@ export async function openDatabase(
   { signal }: Context,
 ): Promise<Session> {
   try {
-    const session = await openSession(server, { database, applicationName, purpose: 'restore', signal });
-    // It may have its settings already.
-    await session.query('SET default_transaction_read_only = off');
-    return session;
+    return await openSession(server, { database, applicationName, purpose: 'restore', signal });
   } catch (error) {
     if (!isPgsiloError(error) || error.code !== 'source.unit-missing') throw error;
     throw new PgsiloError(
