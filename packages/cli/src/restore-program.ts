@@ -21,6 +21,7 @@ export function addRestoreCommand(program: Command): void {
     .option('--timeline <n|latest|current>', 'the timeline that leads there; current: that of the backup')
     .option('--from <sink>', 'read from this sink')
     .option('--to <name>', 'name of the new database; of a server’s files: the folder for them')
+    .option('--start', 'of a server’s files: start it, wait until it has recovered, and leave it running')
     .option(
       '--tablespace <old=new>',
       'of a server’s files: put the tablespace of the folder old into new; may be given again',
@@ -68,7 +69,7 @@ export function addRestoreCommand(program: Command): void {
         'pgsilo restore vigia.yaml --all --to-server env:NEW_SERVER_URL',
         'pgsilo restore server.yaml @cluster --database nostromo --to nostromo_copy',
         'pgsilo restore files.yaml @cluster --to /var/lib/postgresql/17/restored',
-        'pgsilo restore files.yaml @cluster --restore-point "before 2.4.0" --to /srv/restored',
+        'pgsilo restore files.yaml @cluster --restore-point "before 2.4.0" --to /srv/restored --start',
         'pgsilo restore files.yaml acme --at "2026-11-20 14:30:00Z" --dump acme.dump',
       ),
     )

@@ -1,5 +1,5 @@
 import type { PreparedRestore, RestoreReport } from '@pgsilo/engine';
-import { redact } from '@pgsilo/plugin';
+import { redact, type StartedServer } from '@pgsilo/plugin';
 import { failedHookDocument } from './error-text.ts';
 import type { Invocation } from './invocation.ts';
 import { formatDuration } from './terminal/format.ts';
@@ -34,6 +34,7 @@ export function restoreText(report: RestoreReport, { style, quiet, progress, out
         `${printable(each.table)}: ${each.inserted} inserted, ${each.replaced} replaced, ${each.skipped} skipped`,
       ),
     ),
+    ...(report.server ? serverLines(report.server, line, safe) : []),
     ...(kept === undefined ? [] : [line('kept', `${printable(kept)} is what was live before`)]),
     ...(safetyBackup === undefined
       ? []
@@ -58,4 +59,20 @@ export function restoreText(report: RestoreReport, { style, quiet, progress, out
   }
   for (const [index, text] of next.entries()) parts.push(line(index === 0 ? 'next' : '', safe(text)));
   return parts.join('');
+}
+
+/** Where a server that was started has stopped recovering, and where it is. */
+function serverLines(
+  { end, files, socketFolder, port, pid, log }: StartedServer,
+  line: (label: string, text: string) => string,
+  safe: (text: string) => string,
+): readonly string[] {
+  const last = end?.lastTransaction;
+  const stopped = end
+    ? `timeline ${end.timeline} at ${end.lsn}, ${end.why}; the last transaction in it ${last === undefined ? 'is older than the backup' : `is of ${last}`}. It goes on as timeline ${end.goesOnAs}`
+    : 'the server does not say where it stopped';
+  return [
+    line('recovered', safe(files === 0 ? stopped : `${stopped}. Files of write-ahead log: ${files}`)),
+    line('running', safe(`psql -h ${socketFolder} -p ${port} (process ${pid}, log ${log})`)),
+  ];
 }

@@ -7,6 +7,7 @@ import type {
   RowSelection,
   RowsRestored,
   Source,
+  StartedServer,
 } from '@pgsilo/plugin';
 import { openBackup } from './backup-view.ts';
 import { sinksNamed } from './catalog.ts';
@@ -31,6 +32,8 @@ export interface RestoreOptions {
   /** Read from this sink; undefined: the first that has it. */
   readonly sink?: string;
   readonly to?: string;
+  /** Start what is restored; asked only of sources that can. */
+  readonly start?: boolean;
   /** New folders of tablespaces, by the old ones; asked only of sources that restore files. */
   readonly tablespaces?: Readonly<Record<string, string>>;
   /** Connection string; secret. */
@@ -85,6 +88,7 @@ export interface RestoreReport {
   readonly compared: string;
   readonly rows?: readonly RowsRestored[];
   readonly kept?: string;
+  readonly server?: StartedServer;
   /** The backup of what was replaced, as it was before. */
   readonly safetyBackup?: SafetyBackup;
   /** Hooks after the restore or the swap that failed; the restore itself is done. */
@@ -132,6 +136,7 @@ export async function prepareRestore(
       folder: pipeline.scratch,
       ...(pipeline.scratchServer?.user === undefined ? {} : { user: pipeline.scratchServer.user }),
     },
+    ...(options.start ? { start: true } : {}),
     ...(options.tablespaces === undefined ? {} : { tablespaces: options.tablespaces }),
     ...(options.toServer === undefined ? {} : { toServer: options.toServer }),
     ...(options.into === undefined ? {} : { into: options.into }),
@@ -277,7 +282,7 @@ class Course {
 
 /** A source that does not know of a part would restore all of the unit, or put it somewhere else. */
 function refuseParts({ source }: Pipeline, options: RestoreOptions): void {
-  const { database, dump, rolesOnly, into, toSchema, rows, tablespaces, unit } = options;
+  const { database, dump, rolesOnly, into, toSchema, rows, tablespaces, start, unit } = options;
   const server = 'takes a part out of a unit that holds a whole server';
   const schema = 'says where a unit that is a schema goes';
   const wanted = [
@@ -291,6 +296,7 @@ function refuseParts({ source }: Pipeline, options: RestoreOptions): void {
     { part: 'roles', option: '--roles-only', asked: rolesOnly === true, does: server },
     { part: 'schema', option: '--into', asked: into !== undefined, does: schema },
     { part: 'schema', option: '--to-schema', asked: toSchema !== undefined, does: schema },
+    { part: 'start', option: '--start', asked: start === true, does: 'starts a server on a unit of files' },
     {
       part: 'folder',
       option: '--tablespace',

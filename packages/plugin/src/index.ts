@@ -38,11 +38,13 @@ export type {
 export type { FinishedUnit, JoinedRecovery, Recovery, RecoveryUnit, UnfinishedUnit } from './recovery.ts';
 export type {
   Restoration,
+  RecoveryEnd,
   RestoreOutcome,
   RestoreRequest,
   RowConflict,
   RowSelection,
   RowsRestored,
+  StartedServer,
 } from './restore.ts';
 export { isSecret, redact, Secret } from './secret.ts';
 export type {

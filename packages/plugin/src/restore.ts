@@ -25,6 +25,8 @@ export interface RestoreRequest {
   readonly recovery?: RecoveryTarget;
   /** New folders of tablespaces, by the old ones. Asked only of sources whose traits name `folder` among their parts. */
   readonly tablespaces?: Readonly<Record<string, string>>;
+  /** Start the restored server, and leave it running where it has recovered. Asked only of sources whose traits name `start` among their parts. */
+  readonly start?: boolean;
   /** Connection string of another server; undefined: the pipeline's own. Secret. */
   readonly toServer?: string;
   /** The database, which exists, that a schema is put into; undefined: a new one, with `replace` or `toSchema` the unit's own. Asked only of sources whose traits name `schema` among their parts. */
@@ -91,6 +93,8 @@ export interface RestoreOutcome {
   readonly rows?: readonly RowsRestored[];
   /** Name under which the replaced one was kept. */
   readonly kept?: string;
+  /** The server that was started, where that was asked for. */
+  readonly server?: StartedServer;
   /** What a person should know: entries that were left out, settings that were not applied. */
   readonly warnings: readonly string[];
   /** What to do next, a command or sentence each. */
@@ -102,4 +106,30 @@ export interface RowsRestored {
   readonly inserted: number;
   readonly replaced: number;
   readonly skipped: number;
+}
+
+/** A restored server that runs, and outlives us. */
+export interface StartedServer {
+  readonly pid: number;
+  readonly port: number;
+  readonly socketFolder: string;
+  /** File that it writes its log into. */
+  readonly log: string;
+  /** Files of write-ahead log that were brought to it. */
+  readonly files: number;
+  /** Undefined where the server does not say. */
+  readonly end?: RecoveryEnd;
+}
+
+/** Where a server stopped recovering. */
+export interface RecoveryEnd {
+  readonly timeline: number;
+  /** The first position that it did not replay. */
+  readonly lsn: string;
+  /** When the last transaction was committed that it replayed, in the server's words; undefined: it replayed none. */
+  readonly lastTransaction?: string;
+  /** Why there, in the server's words: `after transaction 810`. It may hold the name of a restore point. */
+  readonly why: string;
+  /** The timeline that it has begun. */
+  readonly goesOnAs: number;
 }

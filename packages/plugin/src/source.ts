@@ -227,6 +227,6 @@ export interface SourceTraits {
 
 /**
  * A database out of a whole server (`--database`), its roles alone (`--roles-only`), a schema into a database that has others (`--into`, `--to-schema`), or rows into live tables (`--rows`, `--data-only`).
- * `folder`: what is restored is files, `--to` names a folder, and tablespaces can be put elsewhere (`--tablespace`). `dump`: of such files, one database can be written into a file (`--dump`).
+ * `folder`: what is restored is files, `--to` names a folder, and tablespaces can be put elsewhere (`--tablespace`). `dump`: of such files, one database can be written into a file (`--dump`). `start`: a server can be started on them (`--start`).
  */
-export type RestorePart = 'database' | 'roles' | 'schema' | 'rows' | 'folder' | 'dump';
+export type RestorePart = 'database' | 'roles' | 'schema' | 'rows' | 'folder' | 'dump' | 'start';

@@ -156,6 +156,7 @@ export { failsAtFirst } from './restore/pg-restore-errors.ts';
 export { readAccessProblem } from './read-access.ts';
 export { openScratchServer } from './scratch/open.ts';
 export type { ProofKind } from './scratch/open.ts';
-export { runServer, serverSuperuser } from './scratch/run-server.ts';
+export { runServer, serverEnvironment, serverSuperuser } from './scratch/run-server.ts';
+export { findServerPrograms } from './scratch/server-programs.ts';
 export type { DataPlace, RunningServer, ServerMaking, ServerPlace } from './scratch/run-server.ts';
 export { compareSchemas } from './scratch/schema-compare.ts';

@@ -7,7 +7,7 @@ const plugin: SourceDefinition<typeof options> = definePlugin({
   summary:
     'A whole server as one unit, by base backup over the replication protocol: its files, cut into one artifact for each database.',
   options,
-  traits: { consistency: 'cluster', pointInTime: true, parts: ['folder', 'database', 'dump'] },
+  traits: { consistency: 'cluster', pointInTime: true, parts: ['folder', 'start', 'database', 'dump'] },
   create: async (values, setup) => (await import('./source.ts')).createSource(values, setup),
 });
 

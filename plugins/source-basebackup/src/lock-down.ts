@@ -14,6 +14,11 @@ export const lockTitle =
 /** Bytes of a socket's path, on the platform that takes fewest (macOS 104, Linux 108), with the zero byte at its end. */
 const longestSocket = 103;
 
+/** Whether a server's socket can be in a folder. */
+export function socketFits(folder: string): boolean {
+  return Buffer.byteLength(join(folder, '.s.PGSQL.65535')) <= longestSocket;
+}
+
 /** Settings that say where files of the old server lie, or that name others' files. */
 const ofThePlace = new Set(['data_directory', 'hba_file', 'ident_file', 'config_file', 'external_pid_file']);
 
@@ -27,10 +32,9 @@ function lockSettings(
   ident: string,
   recovery: RecoveryTarget | undefined,
 ): Readonly<Record<string, string>> {
-  const socketFits = Buffer.byteLength(join(data.path, '.s.PGSQL.65535')) <= longestSocket;
   return {
     listen_addresses: '',
-    ...(socketFits ? { unix_socket_directories: data.path } : {}),
+    ...(socketFits(data.path) ? { unix_socket_directories: data.path } : {}),
     unix_socket_permissions: '0700',
     hba_file: hba,
     ident_file: ident,

@@ -1,4 +1,4 @@
-import { chown, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chown, lchown, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { throwIfAborted, toPgsiloError, type PgsiloError, type RecoveryTarget } from '@pgsilo/plugin';
@@ -7,17 +7,25 @@ import { segmentAfter } from './wal-range.ts';
 /** Segments that are fetched before they are asked for. */
 const ahead = 4;
 const pollEvery = 20;
+const lastPatience = 5000;
+
+/** Half a minute of waiting, at least. */
+const roundsOfTrust = 1500;
+/** It is made anew within this time, in milliseconds, while somebody listens. */
+const signOfLife = 1000;
 
 /**
  * The server's `restore_command`, which runs in its data directory, as a user who can read neither the pipeline file nor the sinks: it writes down what it wants, and waits until it is there.
- * PostgreSQL takes the exit status 1 for "never archived", and stops at 126. The folder is gone when pgsilo is.
+ * PostgreSQL takes the exit status 1 for "never archived", and stops at 126. Pgsilo may be killed: the command takes the sign of life away from time to time, and gives up where it does not come back.
+ * @param folder relative to the data directory, of letters that mean nothing to a shell.
  */
-export const logCommand: string =
-  'd=../../log; : > "$d/want/%f" || exit 126; ' +
+export const feedCommand = (folder: string, rounds: number = roundsOfTrust): string =>
+  `d=${folder}; n=0; : > "$d/want/%f" || exit 126; ` +
   'while [ -d "$d/have" ]; do ' +
   'if [ -e "$d/have/%f" ]; then mv "$d/have/%f" "%p" && exit 0; exit 126; fi; ' +
   'if [ -e "$d/have/%f.none" ]; then rm -f "$d/have/%f.none"; exit 1; fi; ' +
   'if [ -e "$d/have/failed" ]; then exit 126; fi; ' +
+  `n=$((n + 1)); if [ $n -ge ${rounds} ]; then n=0; [ -e "$d/have/alive" ] || exit 126; rm -f "$d/have/alive"; fi; ` +
   'sleep 0.02; done; exit 126';
 
 /** Brings write-ahead log to a server that recovers, as it asks for it and some of it before. */
@@ -35,8 +43,8 @@ export class LogFeed {
   #running: Promise<void> = Promise.resolve();
   /** Why a file did not come. */
   failure: PgsiloError | undefined;
-  /** Files that were brought. */
-  files = 0;
+  /** Names of files that were brought. */
+  readonly #brought = new Set<string>();
 
   /** @param folder one of the server's user, beside that of the cluster. */
   constructor(
@@ -55,6 +63,11 @@ export class LogFeed {
     this.#signal = given.signal;
   }
 
+  /** Files that were brought, each counted once. */
+  get files(): number {
+    return this.#brought.size;
+  }
+
   async start(): Promise<void> {
     for (const name of ['want', 'have', 'coming']) {
       await mkdir(join(this.#folder, name), { mode: 0o700 });
@@ -63,15 +76,25 @@ export class LogFeed {
     this.#running = this.#listen();
   }
 
-  /** Ends it; what is on its way ends first. */
+  /** Ends it; what is on its way ends first, where it does within a few seconds. */
   async stop(): Promise<void> {
     this.#ended = true;
     await this.#running;
-    await Promise.allSettled(this.#coming.values());
+    const patience = new AbortController();
+    await Promise.race([
+      Promise.allSettled(this.#coming.values()),
+      sleep(lastPatience, undefined, { signal: patience.signal }).catch(() => undefined),
+    ]);
+    patience.abort();
   }
 
   async #listen(): Promise<void> {
+    let alive = 0;
     while (!this.#ended && !this.#signal.aborted) {
+      if (Date.now() - alive > signOfLife) {
+        alive = Date.now();
+        await writeFile(join(this.#folder, 'have', 'alive'), '', { mode: 0o644 }).catch(() => undefined);
+      }
       for (const name of await readdir(join(this.#folder, 'want')).catch(() => [])) {
         if (this.#answering.has(name)) continue;
         this.#answering.add(name);
@@ -94,7 +117,7 @@ export class LogFeed {
       await rm(join(this.#folder, 'want', name), { force: true });
       this.#answering.delete(name);
       if (there) {
-        this.files += 1;
+        this.#brought.add(name);
         await rename(join(this.#folder, 'coming', name), join(this.#folder, 'have', name));
       } else await writeFile(join(this.#folder, 'have', `${name}.none`), '', { mode: 0o644 });
     } catch (error) {
@@ -110,7 +133,8 @@ export class LogFeed {
       throwIfAborted(this.#signal);
       const path = join(this.#folder, 'coming', name);
       const there = await this.#fetch(name, path);
-      if (there && this.#owner) await chown(path, this.#owner.uid, this.#owner.gid);
+      // What was brought is in a folder of the server's user by then.
+      if (there && this.#owner) await lchown(path, this.#owner.uid, this.#owner.gid);
       return there;
     })();
     this.#coming.set(name, coming);

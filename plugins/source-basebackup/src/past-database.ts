@@ -43,10 +43,15 @@ export async function prepareDatabaseRestore(
   };
 }
 
-function requireDump({ dump, to, toServer, replace, tables, scratch }: RestoreRequest): string {
+function requireDump({ dump, to, toServer, replace, tables, start, scratch }: RestoreRequest): string {
   const refuse = (message: string, hint: string): never => {
     throw new PgsiloError('restore.refused', message, { hint });
   };
+  if (start)
+    return refuse(
+      '--start leaves a whole server running, and a database of the past is written into a file',
+      'Leave it out; or restore the server: @cluster --to DIR --start.',
+    );
   if (to !== undefined || toServer !== undefined || replace || tables || dump === undefined)
     return refuse(
       'a database of the past is written into a file',

@@ -4,7 +4,7 @@ import type { Context, RestoreRequest } from '@pgsilo/plugin';
 import type { DataPlace } from '@pgsilo/postgres';
 import { chosenOf, type ChosenFiles } from './chosen-files.ts';
 import type { ClusterFile } from './cluster-file.ts';
-import { logCommand } from './log-feed.ts';
+import { feedCommand } from './log-feed.ts';
 import { placeAll } from './place-all.ts';
 import { FilePlacer, type Places } from './place-files.ts';
 import { parseServerManifest, readServerManifest, requireListed } from './server-manifest.ts';
@@ -93,7 +93,7 @@ export async function fillPast(
     ...settings,
     max_locks_per_transaction: String(locks),
     unix_socket_directories: place.cluster,
-    restore_command: needsLog(recovery) ? logCommand : 'false',
+    restore_command: needsLog(recovery) ? feedCommand('../../log') : 'false',
     ...targetSettings(recovery ?? { point: { kind: 'immediate' }, timeline: 'latest' }),
   };
   const lines = Object.entries(all).map(([name, value]) => `${name} = ${quoteSetting(value)}\n`);

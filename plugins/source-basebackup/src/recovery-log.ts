@@ -28,7 +28,8 @@ function notReached(words: string, point: RecoveryPoint): PgsiloError {
   );
 }
 
-function lastTransaction(log: string): string | undefined {
+/** When the last transaction was committed that was replayed, in the server's words. */
+export function lastTransaction(log: string): string | undefined {
   return /last completed transaction was at log time ([^\n]+)/.exec(log)?.[1]?.trim();
 }
 

@@ -39,7 +39,7 @@ export interface Findings {
 
 /** What would be done, for people. */
 export function planOf(
-  { backup, recovery }: RestoreRequest,
+  { backup, recovery, start }: RestoreRequest,
   { cluster, places, needs, log, verifier }: Findings,
 ): readonly string[] {
   const { tablespaces, wal } = cluster;
@@ -66,7 +66,12 @@ export function planOf(
       ? `Compare them with the server's list by name and size; not by its checksums, because ${verifier}`
       : `Compare them with the server's list, and have pg_verifybackup ${verifier.version} compare their checksums`,
     'Lock the restored server down: a socket only, nothing archived, no jobs, no replication; it goes on with a timeline of its own',
-    ...(recovery ? [`Have it recover to ${describePoint(recovery.point)} when it is started`] : []),
+    ...(recovery && !start ? [`Have it recover to ${describePoint(recovery.point)} when it is started`] : []),
+    ...(start
+      ? [
+          `Start it, have it recover to ${recovery ? describePoint(recovery.point) : `${wal.stop}, the end of the backup`}, and leave it running`,
+        ]
+      : []),
     ...(log?.lines ?? []),
   ];
 }

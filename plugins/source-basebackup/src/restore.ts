@@ -3,7 +3,7 @@ import { writeFile, chown } from 'node:fs/promises';
 import {
   describePoint, PgsiloError, throwIfAborted, toPgsiloError, type Context, type RecoveryTarget, type Restoration, type RestoreOutcome, type RestoreRequest,
 } from '@pgsilo/plugin'; // prettier-ignore
-import { plural, type Tool } from '@pgsilo/postgres';
+import { findServerPrograms, majorVersion, plural, type Tool } from '@pgsilo/postgres';
 import { readClusterFile, type ClusterFile } from './cluster-file.ts';
 import { flush } from './flush.ts';
 import { lockDown, lockTitle } from './lock-down.ts';
@@ -15,6 +15,7 @@ import { needsOf, planOf, tars } from './restore-plan.ts';
 import { parseServerManifest, readServerManifest, requireListed } from './server-manifest.ts';
 import type { SourceSetup } from './setup.ts';
 import { readServerTexts } from './server-texts.ts';
+import { requireStartable, startRestored } from './start-restored.ts';
 import {
   emptyFolder, lookAtFolder, makeFolder, mapTablespaces, requireApart, requireRoom, type TargetFolder,
 } from './target-folders.ts'; // prettier-ignore
@@ -42,10 +43,18 @@ export async function prepareRestore(
   const needs = needsOf(backup.artifacts, places);
   requireRoom(needs);
   const log = request.recovery && (await planLog(cluster.wal, request.recovery));
-  const verifier = await findVerifier(setup, backup.facts.server.version, context.signal);
+  const { version } = backup.facts.server;
+  const verifier = await findVerifier(setup, version, context.signal);
+  if (request.start) requireStartable(data);
+  const bin = request.start
+    ? await findServerPrograms(majorVersion(version) ?? 0, setup.options.bin, context.signal)
+    : undefined;
   return {
     plan: planOf(request, { cluster, places, needs, log, verifier }),
-    run: () => restore(request, cluster, places, verifier, context),
+    async run() {
+      const outcome = await restore(request, cluster, places, verifier, context);
+      return bin === undefined ? outcome : started(request, { bin, cluster, data, outcome }, context);
+    },
     close: async () => undefined,
   };
 }
@@ -119,6 +128,28 @@ async function restore(
     throwIfAborted(context.signal);
     throw toPgsiloError(error, 'restore.failed');
   }
+}
+
+interface Restored {
+  readonly bin: string;
+  readonly cluster: ClusterFile;
+  readonly data: TargetFolder;
+  readonly outcome: RestoreOutcome;
+}
+
+/** The files are whole and stay, whatever becomes of the server. */
+async function started(
+  { step, recovery }: RestoreRequest,
+  { bin, cluster, data, outcome }: Restored,
+  context: Context,
+): Promise<RestoreOutcome> {
+  const { path, owner } = data;
+  const { segmentBytes } = cluster.wal;
+  const server = await step('start the server and recover', () =>
+    startRestored({ bin, data: path, owner, recovery, segmentBytes }, context),
+  );
+  const next = [`To end it: pg_ctl stop -D ${path}`, ...outcome.next.slice(-1)];
+  return { ...outcome, server, next };
 }
 
 function* writtenFiles({ data, tablespaces }: Places, { sizes }: FilePlacer): Generator<Buffer> {

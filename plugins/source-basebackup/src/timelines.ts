@@ -17,7 +17,22 @@ export interface Stretch {
 }
 
 /** Each timeline that was begun, with its position, as its `.history` file writes it (access/transam/timeline.c). */
-const historyLine = /^\s*(\d+)\s+([0-9A-F]{1,8}\/[0-9A-F]{1,8})\b/i;
+const historyLine = /^\s*(\d+)\s+([0-9A-F]{1,8}\/[0-9A-F]{1,8})\b\s*(.*)$/i;
+
+/** A timeline that another one came from, where it was left, and why, in the server's words. */
+export interface LeftTimeline {
+  readonly timeline: number;
+  readonly lsn: string;
+  readonly why: string;
+}
+
+/** What a `.history` file says, the oldest first. */
+export function parseHistory(text: string): readonly LeftTimeline[] {
+  return text.split('\n').flatMap((line) => {
+    const [, timeline, lsn, why] = historyLine.exec(line) ?? [];
+    return timeline === undefined ? [] : [{ timeline: Number(timeline), lsn: lsn!, why: why!.trim() }];
+  });
+}
 
 /** What a timeline goes through, the oldest first. Undefined where its history was not archived; the first has none. */
 export async function lineageOf(
@@ -29,11 +44,9 @@ export async function lineageOf(
   if (timeline > 1) {
     const text = await archive.read(`${timelineDigits(timeline)}.history`);
     if (!text) return undefined;
-    for (const line of Buffer.from(text).toString('latin1').split('\n')) {
-      const [, parent, left] = historyLine.exec(line) ?? [];
-      if (parent === undefined) continue;
-      const end = positionOf(left!);
-      stretches.push({ timeline: Number(parent), begin, end });
+    for (const { timeline: parent, lsn } of parseHistory(Buffer.from(text).toString())) {
+      const end = positionOf(lsn);
+      stretches.push({ timeline: parent, begin, end });
       begin = end;
     }
   }

@@ -1,4 +1,8 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { readRecoveryEnd } from '../src/recovery-end.ts';
 import { notRecovered, readRecovery } from '../src/recovery-log.ts';
 
 const stopped =
@@ -34,4 +38,29 @@ FATAL:  recovery ended before configured recovery target was reached`;
     message: expect.stringContaining('2026-12-01 09:00:00+00'),
   });
   expect(notRecovered('FATAL:  out of memory', undefined)).toMatchObject({ code: 'restore.failed' });
+});
+
+it('says where it stopped by the history of the timeline that was begun', async () => {
+  const data = mkdtempSync(join(tmpdir(), 'pgsilo-end-'));
+  mkdirSync(join(data, 'pg_wal'));
+  const log =
+    'LOG:  last completed transaction was at log time 2026-12-01 09:00:00+00\nLOG:  selected new timeline ID: 10\n';
+  const history = (last: string): void =>
+    writeFileSync(join(data, 'pg_wal/0000000A.history'), `1\t0/5000000\tx\n2\t0/7000000\ty\n\n${last}\n`);
+  try {
+    history('9\t0/8000028\tat restore point "a\t1 b"');
+    expect(await readRecoveryEnd(data, log)).toEqual({
+      timeline: 9,
+      lsn: '0/8000028',
+      why: 'at restore point "a\t1 b"',
+      lastTransaction: '2026-12-01 09:00:00+00',
+      goesOnAs: 10,
+    });
+    // PostgreSQL names the timeline that it was on its way to.
+    history('9\t0/6000028\tafter transaction 810');
+    expect(await readRecoveryEnd(data, log)).toMatchObject({ timeline: 2, lsn: '0/6000028' });
+    expect(await readRecoveryEnd(data, 'LOG:  starting')).toBeUndefined();
+  } finally {
+    rmSync(data, { recursive: true });
+  }
 });

@@ -58,6 +58,7 @@ function refuseOthers(options: RestoreOptions): void {
   const given = [
     ...goalsOf(options).map((flag) => [flag, true] as const),
     ['--timeline', options.timeline],
+    ['--start', options.start],
     ['--backup', options.backup],
     ['--to', options.to],
     ['--table', options.table],

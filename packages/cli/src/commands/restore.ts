@@ -23,6 +23,7 @@ export interface RestoreOptions extends GoalOptions {
   readonly backup?: string;
   readonly from?: string;
   readonly to?: string;
+  readonly start?: boolean;
   readonly tablespace?: readonly string[];
   readonly toServer?: string;
   readonly into?: string;
@@ -103,6 +104,7 @@ async function restore(
         ...(goal ? { recovery: { ...goal, fetchCommand: walFetchCommand(resolve(file)) } } : {}),
         ...(sink === undefined ? {} : { sink }),
         ...(to === undefined ? {} : { to }),
+        ...(options.start ? { start: true } : {}),
         ...(options.tablespace === undefined ? {} : { tablespaces: parseFolders(options.tablespace) }),
         ...(toServer === undefined ? {} : { toServer }),
         ...(options.into === undefined ? {} : { into: options.into }),
