@@ -124,11 +124,11 @@ describe('pgsilo wal setup', { timeout: 180_000 }, () => {
       await until('it is read', async () => (await show(name)) === value);
     };
     // As an older Node and pgsilo wrote it.
-    await set('archive_command', own.replace(/^'[^']*' '[^']*'/, `'/opt/node' '/opt/pgsilo'`));
+    await set('archive_command', own.replace(/^.* \|\| '[^']*' '[^']*'/, `'/opt/node' '/opt/pgsilo'`));
     await pgsiloOk(['wal', 'setup', 'files.yaml', '--apply'], at);
     expect(await show('archive_command')).toBe(own);
 
-    for (const other of ['cp %p /mnt/archive/%f', own.replace('files.yaml', 'others.yaml')]) {
+    for (const other of ['cp %p /mnt/archive/%f', own.replaceAll('files.yaml', 'others.yaml')]) {
       await set('archive_command', other);
       await set('archive_timeout', '30');
       const refused = await pgsilo(['wal', 'setup', 'files.yaml', '--apply'], at);

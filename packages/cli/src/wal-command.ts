@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 
 /**
@@ -22,12 +23,17 @@ export function isWalPushCommand(line: string, file: string): boolean {
   return line.includes(` 'wal' 'push' ${word(file)} "%p"`);
 }
 
+/** Tells the notes of one pipeline from those of another. @param file absolute path of the pipeline file. */
+export function placeOf(file: string): string {
+  return createHash('sha256').update(file).digest('hex').slice(0, 16);
+}
+
 function words(...more: readonly string[]): string {
   return [process.execPath, resolve(process.argv[1] ?? 'pgsilo'), ...more].map(word).join(' ');
 }
 
-/** PostgreSQL fills in %f and %p; each other percent sign is doubled. */
-function word(text: string): string {
+/** A word for sh. PostgreSQL fills in %f and %p; each other percent sign is doubled. */
+export function word(text: string): string {
   return quoted(text).replaceAll('%', '%%');
 }
 

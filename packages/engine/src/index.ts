@@ -51,7 +51,8 @@ export type {
   WalWindow,
 } from './wal/wal-status-report.ts';
 export { pushWal } from './wal/wal-push.ts';
-export type { WalPushed } from './wal/wal-push.ts';
+export type { WalPushOptions } from './wal/wal-push.ts';
+export type { WalPushed } from './wal/wal-push-file.ts';
 export { verify } from './verify.ts';
 export type {
   MissingBackup,

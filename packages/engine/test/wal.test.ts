@@ -66,14 +66,14 @@ const noList: Sink['list'] = async function* () {
 describe('push', () => {
   it('stores a file once, however often it is called, and whatever encryption makes of it', async () => {
     const sinks = { a: memorySink(), b: memorySink() };
-    const first = await pushWal(pipelineOf(sinks), path, signal);
+    const first = await pushWal(pipelineOf(sinks), path, { signal });
     expect(first.sinks).toEqual(['a', 'b'].map((sink) => ({ sink, status: 'stored' })));
-    const again = await pushWal(pipelineOf(sinks), path, signal);
+    const again = await pushWal(pipelineOf(sinks), path, { signal });
     expect(again.sinks).toEqual(['a', 'b'].map((sink) => ({ sink, status: 'there' })));
     // Four at once, of which each sees nothing at first.
     writeFileSync(join(folder, '00000001000000000000000B'), 'another');
     const racers = [1, 2, 3, 4].map(() =>
-      pushWal(pipelineOf(sinks), join(folder, '00000001000000000000000B'), signal),
+      pushWal(pipelineOf(sinks), join(folder, '00000001000000000000000B'), { signal }),
     );
     await Promise.all(racers);
     for (const sink of Object.values(sinks)) expect([...sink.objects.keys()]).toHaveLength(2);
@@ -82,9 +82,9 @@ describe('push', () => {
 
   it('never overwrites: another content is an error that names both, also of two calls at once', async () => {
     const sink = memorySink();
-    await pushWal(pipelineOf({ sink }), path, signal);
+    await pushWal(pipelineOf({ sink }), path, { signal });
     writeFileSync(path, 'changed');
-    await expect(pushWal(pipelineOf({ sink }), path, signal)).rejects.toMatchObject({
+    await expect(pushWal(pipelineOf({ sink }), path, { signal })).rejects.toMatchObject({
       code: 'wal.conflict',
       message: expect.stringMatching(new RegExp(`${hash('a segment')}.* and .*${hash('changed')}`)),
     });
@@ -95,21 +95,21 @@ describe('push', () => {
       rival.objects.set(keyOf('of another server'), Buffer.from('x'));
       return rival.put(...given);
     };
-    const call = pushWal(pipelineOf({ rival: { ...rival, put } }), path, signal);
+    const call = pushWal(pipelineOf({ rival: { ...rival, put } }), path, { signal });
     await expect(call).rejects.toMatchObject({ code: 'wal.conflict' });
   });
 
   it('succeeds only when every required sink has it, and then whatever the others do', async () => {
     const [good, bad] = [memorySink(), { ...memorySink(), put: away }];
-    await expect(pushWal(pipelineOf({ good, bad }), path, signal)).rejects.toMatchObject({
+    await expect(pushWal(pipelineOf({ good, bad }), path, { signal })).rejects.toMatchObject({
       code: 'sink.denied',
     });
-    const pushed = await pushWal(pipelineOf({ good, bad }, ['bad']), path, signal);
+    const pushed = await pushWal(pipelineOf({ good, bad }, ['bad']), path, { signal });
     expect(pushed.sinks).toMatchObject([
       { status: 'there' },
       { status: 'failed', error: { code: 'sink.denied' } },
     ]);
-    await expect(pushWal(pipelineOf({ good }, ['good']), path, signal)).rejects.toMatchObject({
+    await expect(pushWal(pipelineOf({ good }, ['good']), path, { signal })).rejects.toMatchObject({
       code: 'config.invalid',
     });
   });
@@ -117,7 +117,7 @@ describe('push', () => {
   it('refuses what is no file of the log, or damaged, and stores nothing of it', async () => {
     const sink = memorySink();
     writeFileSync(join(folder, 'core'), '');
-    await expect(pushWal(pipelineOf({ sink }), join(folder, 'core'), signal)).rejects.toMatchObject({
+    await expect(pushWal(pipelineOf({ sink }), join(folder, 'core'), { signal })).rejects.toMatchObject({
       code: 'usage.invalid',
     });
     const invalid = new PgsiloError('source.archive-invalid', 'cut');
@@ -125,8 +125,8 @@ describe('push', () => {
       ...pipelineOf({ sink }),
       source: { ...pipelineOf({ sink }).source, source: walSource(() => Promise.reject(invalid)) },
     };
-    await expect(pushWal(strict, path, signal)).rejects.toBe(invalid);
-    await expect(pushWal(fakePipeline(fakeSource(), { sink }), path, signal)).rejects.toMatchObject({
+    await expect(pushWal(strict, path, { signal })).rejects.toBe(invalid);
+    await expect(pushWal(fakePipeline(fakeSource(), { sink }), path, { signal })).rejects.toMatchObject({
       code: 'usage.invalid',
     });
     expect([...sink.objects.keys()]).toEqual([]);
@@ -137,7 +137,7 @@ describe('fetch', () => {
   let good: LoggedSink;
   beforeEach(async () => {
     good = memorySink();
-    await pushWal(pipelineOf({ good }), path, signal);
+    await pushWal(pipelineOf({ good }), path, { signal });
   });
   const fetch = (pipeline: Pipeline, given: string = name): Promise<boolean> =>
     fetchWal(pipeline, given, target, signal);
@@ -176,7 +176,7 @@ describe('fetch', () => {
   ])('gives nothing of a file that was %s, but the copy in another sink', async (_how, damage, code) => {
     const key = keyOf('a segment');
     const other = memorySink();
-    await pushWal(pipelineOf({ other }), path, signal);
+    await pushWal(pipelineOf({ other }), path, { signal });
     good.objects.set(key, damage(Buffer.from(good.objects.get(key)!)));
     await expect(fetch(pipelineOf({ good }))).rejects.toMatchObject({ code });
     await expect(fetch(pipelineOf({ good }, ['good']))).rejects.toMatchObject({ code });

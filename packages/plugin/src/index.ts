@@ -90,6 +90,7 @@ export type {
   WalFile,
   WalFiles,
   WalLeg,
+  WalQueue,
   WalSegments,
 } from './wal.ts';
 export type { ArtifactIdentity, Encoded, Transform, TransformTraits } from './transform.ts';

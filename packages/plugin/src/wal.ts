@@ -23,6 +23,11 @@ export interface WalFiles {
     goal: RecoveryGoal,
     archive: LogArchive,
   ): Promise<string | undefined>;
+  /**
+   * What waits beside a file that was handed out; undefined where that is no place of a server's own, or belongs to another user.
+   * @param place tells apart where files are archived to: a note of one place says nothing about another.
+   */
+  waiting?(path: string, place: string): Promise<WalQueue | undefined>;
   /** How files follow each other. Without it nothing is said about gaps. */
   readonly segments?: WalSegments;
 }
@@ -32,6 +37,14 @@ export interface WalFile {
   readonly name: string;
   /** Of the same characters. */
   readonly timeline: string;
+}
+
+/** Files that wait to be handed out, and notes on those that need not be any more. Whatever goes wrong with the notes, a file is then kept once more. */
+export interface WalQueue {
+  /** Paths of files that wait and were not noted, oldest first, at most so many, without those of these paths. Forgets notes on what waits no more. */
+  next(most: number, except: ReadonlySet<string>): Promise<readonly string[]>;
+  /** Notes that a file of this content is kept, durably, wherever it must be: who is asked to keep it may say so without looking. */
+  note(name: string, sha256: string): Promise<void>;
 }
 
 /** How segments follow each other. Their numbers count from the beginning of the log, on whatever timeline. All of it is pure. */
@@ -74,6 +87,10 @@ export interface WalArchiver {
 /** How the server is to archive: a line for its shell. */
 export interface ArchiveCommand {
   readonly text: string;
+  /** As {@link WalFiles.waiting} is told it. */
+  readonly place: string;
+  /** A path, quoted for the shell: no note counts that is older than this file. */
+  readonly newerThan: string;
   /** Whether a line does the same, written by an earlier call of ours. */
   isOwn(line: string): boolean;
 }

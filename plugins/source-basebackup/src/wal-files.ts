@@ -2,14 +2,9 @@ import { open, stat } from 'node:fs/promises';
 import { PgsiloError, type WalFiles } from '@pgsilo/plugin';
 import { obstacleTo } from './timelines.ts';
 import { isExpired } from './wal-expiry.ts';
+import { timelineOf } from './wal-names.ts';
+import { openQueue } from './wal-queue.ts';
 import { walSegments } from './wal-segments.ts';
-
-/** A segment, one that was not full when its timeline ended, the note of a backup, the history of a timeline. */
-const forms = [
-  /^([0-9A-F]{8})[0-9A-F]{16}(?:\.partial)?$/,
-  /^([0-9A-F]{8})[0-9A-F]{16}\.[0-9A-F]{8}\.backup$/,
-  /^([0-9A-F]{8})\.history$/,
-];
 
 /** The header of a segment's first page: `XLogLongPageHeaderData` in access/xlog_internal.h. */
 const headerBytes = 40;
@@ -18,11 +13,8 @@ const longHeader = 0x0002;
 /** Files of the write-ahead log by their names ("File System Level" names in access/xlog_internal.h). */
 export const walFiles: WalFiles = {
   classify(name) {
-    for (const form of forms) {
-      const timeline = form.exec(name)?.[1];
-      if (timeline !== undefined) return { name, timeline };
-    }
-    return undefined;
+    const timeline = timelineOf(name);
+    return timeline === undefined ? undefined : { name, timeline };
   },
   async examine(name, path) {
     const size = await sizeOf(path);
@@ -36,6 +28,7 @@ export const walFiles: WalFiles = {
   },
   isExpired,
   obstacle: obstacleTo,
+  waiting: openQueue,
   segments: walSegments,
 };
 

@@ -3,6 +3,8 @@ import { PgsiloError } from '@pgsilo/plugin';
 import type { ArchiveCommand, ArchiverSetting, ArchiverSetup } from '@pgsilo/plugin';
 import { quoteIdentifier, quoteLiteral, type Session } from '@pgsilo/postgres';
 
+import { noteTest } from './wal-queue.ts';
+
 export type WantedSettings = Omit<ArchiverSetup, 'apply'>;
 
 /** How much may be lost where nobody has said otherwise. */
@@ -11,8 +13,10 @@ const usualTimeout = '60s';
 /** What the server has, and what it takes to archive with the command. What somebody has chosen and does not keep it from archiving stays. */
 export async function wantedSettings(
   session: Session,
-  { text, isOwn }: ArchiveCommand,
+  { text: bare, isOwn, place, newerThan }: ArchiveCommand,
 ): Promise<WantedSettings> {
+  const system = await readSystem(session);
+  const text = system === null ? bare : `${noteTest(system, place, newerThan)} || ${bare}`;
   if (/[\r\n\0]/.test(text))
     throw new PgsiloError('usage.invalid', 'a path with a line break cannot stand in archive_command');
   const rows = await readSettings(session);
@@ -46,6 +50,13 @@ export async function wantedSettings(
       ({ name, value }) => value !== '' && value !== text && !(name === 'archive_command' && isOwn(value)),
     );
   return { settings, ...(foreign ? { foreign } : {}) };
+}
+
+async function readSystem(session: Session): Promise<string | null> {
+  const [row] = await session.query<{ system: string | null }>(
+    `SELECT CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE') THEN (SELECT system_identifier::text FROM pg_control_system()) END AS system`,
+  );
+  return row!.system;
 }
 
 interface Row {

@@ -5,7 +5,7 @@ import type { ArchiverSetting } from '@pgsilo/plugin';
 import type { Invocation } from '../invocation.ts';
 import { withPipeline } from '../open-pipeline.ts';
 import { printable, printableText } from '../terminal/printable.ts';
-import { isWalPushCommand, walFetchCommand, walPushCommand } from '../wal-command.ts';
+import { isWalPushCommand, placeOf, walFetchCommand, walPushCommand, word } from '../wal-command.ts';
 
 export interface WalSetupCommandOptions {
   readonly apply?: boolean;
@@ -20,7 +20,12 @@ export function setup(
 ): Promise<number> {
   return withPipeline(given, invocation, async (pipeline) => {
     const file = resolve(given);
-    const command = { text: walPushCommand(file), isOwn: (line: string) => isWalPushCommand(line, file) };
+    const command = {
+      text: walPushCommand(file),
+      place: placeOf(file),
+      newerThan: word(file),
+      isOwn: (line: string) => isWalPushCommand(line, file),
+    };
     const { signal } = invocation;
     const found = await setUpWal(pipeline, { command, apply, force, signal });
     const restoreCommand = walFetchCommand(file);

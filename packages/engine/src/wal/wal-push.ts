@@ -1,159 +1,106 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
-import { PgsiloError, isPgsiloError, toPgsiloError } from '@pgsilo/plugin';
-import type { Body, WalFile } from '@pgsilo/plugin';
-import { Meter } from '../meter.ts';
-import { sinkPolicy } from '../objects.ts';
-import type { Pipeline, PipelineSink } from '../pipeline.ts';
-import { withRetry } from '../retry.ts';
-import type { Failure } from '../run-records.ts';
+import { throwIfAborted, toPgsiloError } from '@pgsilo/plugin';
+import type { PgsiloError, WalQueue } from '@pgsilo/plugin';
+import type { Pipeline } from '../pipeline.ts';
+import { eachLimited } from '../pool.ts';
 import { withSession, type EngineSession } from '../session.ts';
-import { walFilePrefix, walHashDigits } from './wal-keys.ts';
-import { findWal, walConflict, walFileOf, walSinks } from './wal-store.ts';
+import { pushFile, type PushedFile, type WalPushed } from './wal-push-file.ts';
+import { walFileOf } from './wal-store.ts';
 
-export interface WalPushed {
-  readonly name: string;
-  readonly sinks: readonly {
-    readonly sink: string;
-    /** `there`: it was, with the same content. */
-    readonly status: 'stored' | 'there' | 'failed';
-    readonly error?: Failure;
-  }[];
+export interface WalPushOptions {
+  readonly signal: AbortSignal;
+  /** Tells apart what this pipeline's notes are good for. Without it only the one file is pushed. */
+  readonly place?: string;
+  /** Called at once for each other file: it is kept, or it is not. */
+  readonly onOther?: (pushed: WalPushed | { readonly name: string; readonly error: PgsiloError }) => void;
 }
+
+/** Other files that one call pushes: the server waits meanwhile. */
+const mostOthers = 32;
+/** Others that one call tries, where many are bad: those behind them must not wait for ever. */
+const mostTried = 1024;
+/** What is wrong with a file itself. After other errors further files would have the same. */
+const ownFault: ReadonlySet<string> = new Set(['wal.conflict', 'source.archive-invalid', 'source.failed']);
 
 /**
- * Puts one file of the write-ahead log into every sink. Called again for the same file it does nothing; the key carries the hash of the file, so that this holds also where encryption makes the bytes differ.
- * Resolves only when every required sink has it; throws the first such sink's error, `wal.conflict` before all others. A sink that is not required and fails stands in the result.
+ * Puts a file of the write-ahead log into every sink, as {@link pushFile} does, and with it others that wait, so that a server that writes fast is not held up by one call for each.
+ * Resolves and throws by the one file alone. Others are pushed also where that one is bad: the server asks for no other before it.
  */
-export function pushWal(pipeline: Pipeline, path: string, signal: AbortSignal): Promise<WalPushed> {
-  return withSession(pipeline, signal, async (session) => {
-    const name = basename(path);
-    const { wal, file } = walFileOf(pipeline, name);
-    await wal.examine(name, path);
-    const source: Source = { path, file, hash: await hashOf(path) };
-    const sinks = walSinks(pipeline);
-    if (!sinks.some(({ required }) => required))
-      throw new PgsiloError(
-        'config.invalid',
-        'no sink of the pipeline is required and takes write-ahead log',
-        {
-          hint: 'PostgreSQL removes what was archived: at least one sink must answer for it.',
-        },
-      );
-    const outcomes = await Promise.all(
-      sinks.map(async (sink) => {
-        try {
-          return { sink, status: await pushInto(session, sink, source, 1 / sinks.length) } as const;
-        } catch (error) {
-          return { sink, status: 'failed', error: toPgsiloError(error, 'sink.failed') } as const;
+export function pushWal(pipeline: Pipeline, path: string, options: WalPushOptions): Promise<WalPushed> {
+  return withSession(pipeline, options.signal, async (session) => {
+    walFileOf(pipeline, basename(path));
+    const queue = await openQueue(session, path, options.place);
+    const tried = new Set<string>();
+    let result: PushedFile | undefined;
+    let failure: PgsiloError | undefined;
+    let stopped = false;
+    let good = 0;
+    const push = async (each: string, share: number): Promise<void> => {
+      if (stopped) return;
+      const name = basename(each);
+      try {
+        const pushed = await pushFile(session, each, share);
+        if (each === path) result = pushed;
+        else {
+          good += 1;
+          await note(session, queue!, pushed);
+          options.onOther?.(pushed);
         }
-      }),
-    );
-    const failed = outcomes.filter((one) => one.status === 'failed');
-    const worst =
-      failed.find(({ error }) => error.code === 'wal.conflict') ?? failed.find(({ sink }) => sink.required);
-    if (worst) throw worst.error;
-    return {
-      name,
-      sinks: outcomes.map((one) => ({
-        sink: one.sink.name,
-        status: one.status,
-        ...(one.status === 'failed' ? { error: one.error.toJSON() } : {}),
-      })),
+      } catch (thrown) {
+        const error = toPgsiloError(thrown, 'sink.failed');
+        stopped ||= !ownFault.has(error.code);
+        if (each !== path) options.onOther?.({ name, error });
+        else if (tried.size > 0)
+          pipeline.log.warn(`${name} is not archived: ${error.message}`, { code: error.code });
+        if (each === path) failure = error;
+      }
     };
-  });
-}
-
-interface Source {
-  readonly path: string;
-  readonly file: WalFile;
-  /** All digits of the SHA-256. */
-  readonly hash: string;
-}
-
-async function hashOf(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  try {
-    for await (const chunk of createReadStream(path)) hash.update(chunk as Uint8Array);
-  } catch (error) {
-    throw new PgsiloError('source.failed', `${path} cannot be read: ${(error as Error).message}`, {
-      cause: error,
-    });
-  }
-  return hash.digest('hex');
-}
-
-/** The file can be read again, so all of it is repeated where a store is busy. */
-function pushInto(
-  session: EngineSession,
-  sink: PipelineSink,
-  source: Source,
-  share: number,
-): Promise<'stored' | 'there'> {
-  return withRetry(sinkPolicy(session, sink, session.signal), 'sink.failed', async () => {
-    if (await isThere(session, sink, source)) return 'there';
-    try {
-      await put(session, sink, source, share);
-    } catch (error) {
-      // Another call was faster, or the answer to our own was lost.
-      if (isPgsiloError(error) && error.code === 'sink.exists' && (await isThere(session, sink, source)))
-        return 'there';
-      throw error;
+    for (let first = true; ; first = false) {
+      const others = queue ? await nextOf(session, queue, mostOthers - good, tried) : [];
+      const files = first ? [path, ...others] : others;
+      if (files.length === 0) break;
+      for (const other of others) tried.add(other);
+      const width = Math.min(files.length, Math.max(1, pipeline.limits.jobs));
+      await eachLimited(files, width, (each) => push(each, 1 / width));
+      throwIfAborted(session.signal);
+      if (stopped || good >= mostOthers || tried.size >= mostTried || good === tried.size) break;
     }
-    // Two calls at once with two contents both found nothing before.
-    await isThere(session, sink, source);
-    return 'stored';
+    if (failure) throw failure;
+    return { name: result!.name, sinks: result!.sinks };
   });
 }
 
-/** Throws `wal.conflict` for another content. */
-async function isThere(
-  session: EngineSession,
-  sink: PipelineSink,
-  { file, hash, path }: Source,
-): Promise<boolean> {
-  const objects = await findWal(session, sink, file);
-  const own = hash.slice(0, walHashDigits);
-  const other = objects.find((object) => object.hash !== own);
-  if (other) throw walConflict(sink, file.name, other.key, `${path} (${own})`);
-  return objects.length > 0;
+async function openQueue(
+  { pipeline }: EngineSession,
+  path: string,
+  place: string | undefined,
+): Promise<WalQueue | undefined> {
+  return place === undefined ? undefined : pipeline.source.source.wal!.waiting?.(path, place);
 }
 
-async function put(
-  session: EngineSession,
-  sink: PipelineSink,
-  { path, file, hash }: Source,
-  share: number,
-): Promise<void> {
-  const { name, transforms } = session.pipeline;
-  const part = share / (transforms.length + 1);
-  let body: Body = unchanged(path, hash);
-  let key = walFilePrefix(name, file.timeline, file.name) + hash.slice(0, walHashDigits);
-  for (const { transform } of transforms) {
-    const about = { unit: '@cluster', run: 'wal', artifact: file.name };
-    // A segment has no manifest for the parameters: transforms decode without them.
-    ({ body } = await transform.encode(body, about, session.context(part)));
-    key += transform.suffix;
+async function nextOf(
+  { pipeline }: EngineSession,
+  queue: WalQueue,
+  most: number,
+  tried: ReadonlySet<string>,
+): Promise<readonly string[]> {
+  try {
+    return await queue.next(most, tried);
+  } catch (error) {
+    pipeline.log.warn('what else waits to be archived cannot be looked at', { error: String(error) });
+    return [];
   }
-  const meter = new Meter();
-  const stored = await sink.sink.put(
-    key,
-    session.throttled(sink, meter.watch(body), session.signal),
-    { kind: 'wal' },
-    session.context(part),
-  );
-  if (stored.bytes !== meter.bytes)
-    throw new PgsiloError(
-      'sink.corrupt',
-      `sink ${sink.name} stored ${stored.bytes} of ${meter.bytes} bytes of ${key}`,
-    );
 }
 
-/** The file's bytes; throws at their end when they are not those that were hashed, so that nothing is stored under a wrong name. */
-async function* unchanged(path: string, hash: string): AsyncGenerator<Uint8Array> {
-  const meter = new Meter();
-  yield* meter.watch(createReadStream(path));
-  if (meter.digest() !== hash)
-    throw new PgsiloError('source.failed', `${path} was changed while it was archived`);
+/** Only here, where every required sink has it. Without a note it is found in the sinks when the server asks. */
+async function note(
+  { pipeline }: EngineSession,
+  queue: WalQueue,
+  { name, sha256 }: PushedFile,
+): Promise<void> {
+  try {
+    await queue.note(name, sha256);
+  } catch (error) {
+    pipeline.log.debug(`no note on ${name} was left`, { error: String(error) });
+  }
 }
