@@ -133,14 +133,11 @@ describe.skipIf(!mayReadCheckout())('segments that wait', { timeout: 300_000 }, 
   it('are pushed by few calls, and each of the others ends in the shell', async () => {
     writePipeline('');
     emptyStore();
-    await pgsiloOk(['wal', 'setup', file, '--apply', '--force', '--quiet'], at);
-    const [row] = await server.query(
-      'postgres',
-      `SELECT setting AS line FROM pg_settings WHERE name = 'archive_command'`,
-    );
-    const line = row!['line'] as string;
+    const shown = await pgsiloOk(['wal', 'setup', file, '--json'], at);
+    const settings = shown.json().settings as { readonly name: string; readonly wanted: string }[];
+    const line = settings.find(({ name }) => name === 'archive_command')!.wanted;
     // In the place of node and pgsilo what counts calls before it does the same.
-    const [, program] = / \|\| ('[^']*' '[^']*') 'wal' 'push' /.exec(line) ?? [];
+    const [, program] = /('[^']*' '[^']*') 'wal' 'push' /.exec(line) ?? [];
     const calls = join(folder, 'calls');
     const counting = join(folder, 'counting.sh');
     writeFileSync(calls, '');
@@ -157,8 +154,10 @@ describe.skipIf(!mayReadCheckout())('segments that wait', { timeout: 300_000 }, 
     const there = stored();
     expect(before.filter((name) => !there.has(name))).toEqual([]);
     expect([...hashes.keys()].filter((name) => !there.has(name))).toEqual([]);
-    const started = readFileSync(calls, 'utf8').trim().split('\n');
-    expect(started.length).toBeLessThanOrEqual(3);
+    const started = readFileSync(calls, 'utf8').split('\n').length - 1;
+    // The first of all, and what the server has ended meanwhile.
+    expect(started).toBeGreaterThan(0);
+    expect(started).toBeLessThanOrEqual(3);
     const [archiver] = await server.query(
       'postgres',
       'SELECT archived_count::int AS files FROM pg_stat_archiver',
