@@ -5,8 +5,9 @@ import {
   refuseOthersWithRows, rowsRestoration, showName, targetNames, targetServer, type RowsTable, type Session,
 } from '@pgsilo/postgres'; // prettier-ignore
 import type { UnitNeeds } from './about.ts';
-import { tableNameIn } from './chosen-tables.ts';
+import { schemasNamed, tableNameIn } from './chosen-tables.ts';
 import { findSchema } from './live-conditions.ts';
+import { fetchNeeded, type NeededUnit } from './needed-units.ts';
 import { hasLargeObjects } from './restored-large-objects.ts';
 import { compare, createWorking, restoreInto, type PreparedRestore } from './restore-run.ts';
 import { databaseOf, type SourceSetup } from './setup.ts';
@@ -52,8 +53,11 @@ export async function prepareRowsRestore(
     const tool = await findPgRestore(setup, session.major, majorVersion(toc.header.dumpVersion) ?? 0, signal);
     // Neither indexes nor foreign keys, which may need other schemas, help to read rows once.
     const entries = toc.entries.filter(({ section }) => section === 'pre-data' || section === 'data');
+    // Of other schemas the tables may have types and functions. Rows of theirs are of no use here.
+    const needsSchemas = schemasNamed(needs.needsSchemas, entries);
+    const needed = (await fetchNeeded(request, schema, { ...needs, needsSchemas })).map(withoutRows);
     const making: PreparedRestore = {
-      setup, request, context, admin, applicationName, names, schema, needs, archive, largeObjects: [], needed: [], warnings: [], tool, entries, swaps: false,
+      setup, request, context, admin, applicationName, names, schema, needs, archive, largeObjects: [], needed, warnings: [], tool, entries, swaps: false,
       fingerprint: fingerprint && { ...fingerprint, largeObjects: 0 },
       progress: { naming: false },
     }; // prettier-ignore
@@ -79,4 +83,9 @@ export async function prepareRowsRestore(
     await Promise.all([session.close(), admin?.close()]);
     throw error;
   }
+}
+
+function withoutRows(unit: NeededUnit): NeededUnit {
+  const entries = unit.toc.entries.filter(({ section }) => section === 'pre-data');
+  return { ...unit, toc: { ...unit.toc, entries }, largeObjects: [] };
 }

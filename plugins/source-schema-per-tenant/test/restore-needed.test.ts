@@ -170,3 +170,18 @@ test('what belongs to no tenant comes back in a new database, without what is bu
       message: expect.stringContaining('into a new database, and nowhere else'),
     });
 });
+
+test('rows come back into a table that needs types and functions of other schemas, of which the copy has no rows', async () => {
+  const before = text(database.name);
+  await database.query('DELETE FROM acme.orders WHERE id > 8');
+  const wish = wanted('acme', { rows: [{ table: 'orders', where: 'id > 8' }] });
+  expect((await restore(setup(), wish)).rows).toEqual([
+    { table: 'orders', inserted: 2, replaced: 0, skipped: 0 },
+  ]);
+  expect(text(database.name)).toBe(before);
+  await database.query('DELETE FROM acme.orders WHERE id > 8');
+  const nothing = wanted('acme', {
+    rows: [{ table: 'orders', where: 'id > 8 AND NOT EXISTS (SELECT FROM central.rate)' }],
+  });
+  expect((await restore(setup(), nothing)).rows).toMatchObject([{ inserted: 2 }]);
+});
