@@ -55,7 +55,7 @@ export interface RestoreRequest {
   readonly rolesOnly?: boolean;
   /** Restore ownership and grants; without it, all belongs to the role that restores. */
   readonly owner: boolean;
-  /** The backup of another unit that the same run made, in the same sink, for what cannot be restored without it; undefined: there is none. An engine that has no others leaves it out. */
+  /** The backup of another unit that goes with this one, in the same sink, for what cannot be restored without it: of the same run, else the newest before it; undefined: there is none. An engine that has no others leaves it out. */
   companion?(unit: string): Promise<BackupView | undefined>;
   /** Brackets one step of the work: the engine times it, shows it and puts it into the report. */
   step<T>(name: string, work: () => Promise<T>): Promise<T>;

@@ -13,7 +13,7 @@ import { readNeeds, type Need, type UnitNeeds } from './about.ts';
 import { fetchLargeObjects, type LargeObjectArchive } from './restored-large-objects.ts';
 import { schemaOf } from './units.ts';
 
-/** A schema that another one cannot be restored without, out of the same run. */
+/** A schema that another one cannot be restored without. */
 export interface NeededUnit {
   readonly schema: string;
   readonly backup: BackupView;
@@ -26,7 +26,7 @@ export interface NeededUnit {
 }
 
 /**
- * Fetches the schemas that `schema` needs, and those that these need, so that each comes before who needs it. Throws `restore.refused` when the run has none of that name, with what to do instead.
+ * Fetches the schemas that `schema` needs, and those that these need, so that each comes before who needs it. Throws `restore.refused` when there is none of that name, with what to do instead.
  */
 export async function fetchNeeded(
   request: RestoreRequest,
@@ -83,22 +83,25 @@ export function describeNeeded(
   { backup, toSchema }: RestoreRequest,
 ): readonly string[] {
   if (needed.length === 0) return [];
-  const shown = needed.map(({ schema, backup: other }) => {
-    const { snapshotAt } = other.facts;
-    return `${showName(schema)}${snapshotAt === backup.facts.snapshotAt ? '' : ` (of another moment: ${snapshotAt})`}`;
-  });
+  const isOfOther = ({ facts }: BackupView): boolean => facts.snapshotAt !== backup.facts.snapshotAt;
+  const shown = needed.map(
+    ({ schema, backup: other }) =>
+      `${showName(schema)}${isOfOther(other) ? ` (of another moment: ${other.facts.snapshotAt})` : ''}`,
+  );
   return [
-    `Bring along what it cannot be without, from the same run: ${needed.length === 1 ? 'schema' : 'the schemas'} ${listed(shown)}${toSchema === undefined ? '' : ', under their own names'}`,
+    `Bring along what it cannot be without${needed.some((each) => isOfOther(each.backup)) ? '' : ', from the same run'}: ${needed.length === 1 ? 'schema' : 'the schemas'} ${listed(shown)}${toSchema === undefined ? '' : ', under their own names'}`,
   ];
 }
 
 function alone(needing: string, { name, objects, example }: Need, other: string | undefined): PgsiloError {
   const what = objects === 1 ? example : `${objects} objects, such as ${example}`;
   const why =
-    other === undefined ? 'has no unit that is this schema' : `has another schema in the unit of this name`;
+    other === undefined
+      ? 'there is no backup of a unit that is this schema'
+      : `the unit of this name is another schema`;
   return new PgsiloError(
     'restore.refused',
-    `schema ${showName(needing)} cannot stand alone: it needs schema ${showName(name)} (${what}), and the run ${why}`,
+    `schema ${showName(needing)} cannot stand alone: it needs schema ${showName(name)} (${what}), and ${why}`,
     {
       hint: `Put it into a database that has schema ${showName(name)}: --into NAME, or beside the live one: --to-schema NAME. Where no unit is this schema, it is a part of @database: pgsilo restore FILE @database --to NEW, then this one with --into NEW. List it in \`shared:\` for the next backups.`,
     },
