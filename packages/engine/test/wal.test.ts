@@ -114,6 +114,19 @@ describe('push', () => {
     });
   });
 
+  it('takes what a killed call left for stored only when it is durable', async () => {
+    const settled: string[] = [];
+    const sink = { ...memorySink(), settle: async (key: string) => void settled.push(key) };
+    await pushWal(pipelineOf({ sink }), path, { signal });
+    expect(settled).toEqual([]);
+    const again = await pushWal(pipelineOf({ sink }), path, { signal });
+    expect([again.sinks, settled]).toEqual([[{ sink: 'sink', status: 'there' }], [keyOf('a segment')]]);
+    const failing = { ...sink, settle: away };
+    await expect(pushWal(pipelineOf({ failing }), path, { signal })).rejects.toMatchObject({
+      code: 'sink.denied',
+    });
+  });
+
   it('refuses what is no file of the log, or damaged, and stores nothing of it', async () => {
     const sink = memorySink();
     writeFileSync(join(folder, 'core'), '');

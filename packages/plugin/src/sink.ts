@@ -66,6 +66,11 @@ export interface Sink {
    * @returns how many leftovers were removed.
    */
   sweep?(prefix: string, before: Date, context: Context): Promise<number>;
+  /**
+   * Makes an object durable that another process stored, which may have been killed before it was. Asked before somebody is told that it is safe.
+   * Without this method whatever can be seen is durable.
+   */
+  settle?(key: string, context: Context): Promise<void>;
 }
 
 /** What is known of an object before it is written. */

@@ -46,6 +46,18 @@ export class Folders {
     }
   }
 
+  /** Brings the folder's entries to the disk, and its own and those above it in theirs, whoever made them. */
+  async settle(folder: string): Promise<void> {
+    try {
+      for (let at = folder; at.length >= this.#tree.root.length; at = dirname(at)) {
+        await this.sync(at);
+        if (at === dirname(at)) break;
+      }
+    } catch (error) {
+      throw translate(error, `bring the folder ${folder} to the disk`);
+    }
+  }
+
   /** To be called when a folder turned out to be gone. */
   forget(folder: string): void {
     for (let at = folder; at.length >= this.#tree.root.length; at = dirname(at)) {

@@ -47,6 +47,10 @@ export function createLocalSink(options: Options, setup: Pick<Setup, 'folder'>, 
     },
     place: () => tree.place(),
     check: (context) => checkFolder(tree, publisher, sink, context),
+    async settle(key, context) {
+      throwIfAborted(context.signal);
+      await folders.settle(dirname(tree.path(key)));
+    },
     async close() {
       await folders.prune(tree.writing);
     },

@@ -106,6 +106,14 @@ test('puts at once share what brings their folder to the disk, each one that beg
   }
 });
 
+test('what another process stored is made durable on request, with each folder above it', async () => {
+  const folder = await ownFolder();
+  await sinkIn(folder, undefined, false).put('a/b/one', bodyOf('x'), artifact, context);
+  events.length = 0;
+  await sinkIn(folder).settle!('a/b/one', context);
+  expect(events).toEqual(['sync b', 'sync a', 'sync objects']);
+});
+
 test('without fsync nothing is waited for', async () => {
   await sinkIn(await ownFolder(), undefined, false).put('a/one', bodyOf('x'), artifact, context);
   expect(events.filter((event) => event.startsWith('sync'))).toEqual([]);

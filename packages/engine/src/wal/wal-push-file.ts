@@ -95,32 +95,40 @@ function pushInto(
   share: number,
 ): Promise<'stored' | 'there'> {
   return withRetry(sinkPolicy(session, sink, session.signal), 'sink.failed', async () => {
-    if (await isThere(session, sink, source)) return 'there';
+    const before = await keyOf(session, sink, source);
+    // A call that was killed may have stored it, with the last step undone that keeps it through a power cut.
+    if (before !== undefined) return await settled(session, sink, before);
     try {
       await put(session, sink, source, share);
     } catch (error) {
       // Another call was faster, or the answer to our own was lost.
-      if (isPgsiloError(error) && error.code === 'sink.exists' && (await isThere(session, sink, source)))
-        return 'there';
-      throw error;
+      const now =
+        isPgsiloError(error) && error.code === 'sink.exists' ? await keyOf(session, sink, source) : undefined;
+      if (now === undefined) throw error;
+      return await settled(session, sink, now);
     }
     // Two calls at once with two contents both found nothing before.
-    await isThere(session, sink, source);
+    await keyOf(session, sink, source);
     return 'stored';
   });
 }
 
-/** Throws `wal.conflict` for another content. */
-async function isThere(
+async function settled(session: EngineSession, { sink }: PipelineSink, key: string): Promise<'there'> {
+  await sink.settle?.(key, session.context());
+  return 'there';
+}
+
+/** Key of the object that has it; undefined: there is none. Throws `wal.conflict` for another content. */
+async function keyOf(
   session: EngineSession,
   sink: PipelineSink,
   { file, hash, path }: Source,
-): Promise<boolean> {
+): Promise<string | undefined> {
   const objects = await findWal(session, sink, file);
   const own = hash.slice(0, walHashDigits);
   const other = objects.find((object) => object.hash !== own);
   if (other) throw walConflict(sink, file.name, other.key, `${path} (${own})`);
-  return objects.length > 0;
+  return objects[0]?.key;
 }
 
 async function put(
