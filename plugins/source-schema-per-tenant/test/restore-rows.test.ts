@@ -92,6 +92,21 @@ test('rows come into a database whose transactions are read-only by default', as
   expect(restored.rows).toMatchObject([{ inserted: 2 }]);
 });
 
+test('rows of tables that inherit from a table are not taken for its own', async () => {
+  await database.query(
+    `CREATE TABLE acme.parent (id int PRIMARY KEY); CREATE TABLE acme.child (more text) INHERITS (acme.parent); INSERT INTO acme.parent VALUES (1); INSERT INTO acme.child VALUES (2, 'x')`,
+  );
+  const all = await backUp(setupOf(database.url, { match: ['acme', 'central'] }), 'acme');
+  const before = text();
+  for (const wish of [{ table: 'parent', where: 'true' }, { table: 'parent' }]) {
+    await database.query('DELETE FROM ONLY acme.parent');
+    const restored = await restore(setup(), request(all, { rows: [wish] }));
+    expect(restored.rows).toMatchObject([{ inserted: 1 }]);
+    expect(text()).toBe(before);
+  }
+  await all.remove();
+});
+
 test('a row that is there ends it, stays, or is made what it was', async () => {
   await database.query(
     `DELETE FROM acme.accounts WHERE id = 1; UPDATE acme.accounts SET state = 'paid', gone = 99 WHERE id = 2`,

@@ -14,7 +14,7 @@ import { describeServer } from '../connection.ts';
 import { quoteIdentifier, showName } from '../quoting.ts';
 import { openSession, type Session } from '../session.ts';
 import { listed } from './problems.ts';
-import { countRows, moveRows, planRows, type RowsPlan, type RowsTable } from './rows.ts';
+import { countRows, moveRows, ownRowsOf, planRows, type RowsPlan, type RowsTable } from './rows.ts';
 import { transactionOutcome } from './transaction-outcome.ts';
 import { undo, type UnfinishedRestore } from './undo.ts';
 import { claimWorkingName, dropWorking, sweepLeftovers } from './working-database.ts';
@@ -99,7 +99,9 @@ export async function refuseFilledTables(
       relation,
     ]);
     if (!row!.there) continue;
-    const [found] = await session.query<{ some: boolean }>(`SELECT EXISTS (SELECT FROM ${relation}) AS some`);
+    const [found] = await session.query<{ some: boolean }>(
+      `SELECT EXISTS (SELECT FROM ${await ownRowsOf(session, { schema, name })}) AS some`,
+    );
     if (found!.some)
       throw new PgsiloError(
         'restore.target-not-empty',

@@ -89,14 +89,28 @@ export async function planRows(
   };
 }
 
+/** What to read for the rows of a table itself: those of tables that inherit from it are theirs, those of a partitioned table lie in its partitions. */
+export async function ownRowsOf(
+  session: Session,
+  { schema, name }: Pick<RowsTable, 'schema' | 'name'>,
+): Promise<string> {
+  const [row] = await session.query<{ partitioned: boolean }>(
+    `SELECT c.relkind = 'p' AS partitioned FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`,
+    [schema, name],
+  );
+  const relation = `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
+  return row?.partitioned ? relation : `ONLY ${relation}`;
+}
+
 /** How many rows the condition finds in the copy. Throws `usage.invalid` when it is no condition. */
 export async function countRows(copy: Session, table: RowsTable): Promise<number> {
+  const from = await ownRowsOf(copy, table);
   await copy.query('BEGIN READ ONLY');
   try {
     await copy.query(`SET LOCAL search_path = ${quoteIdentifier(table.schema)}, public`);
     // With a parameter it is one statement for the server, whatever is written in it.
     const [row] = await copy.query<{ count: string }>(
-      `SELECT count(*)::text AS count FROM ${relation(table)} WHERE (${table.where ?? 'true'}\n) AND $1::pg_catalog.bool`,
+      `SELECT count(*)::text AS count FROM ${from} WHERE (${table.where ?? 'true'}\n) AND $1::pg_catalog.bool`,
       [true],
     );
     return Number(row!.count);
@@ -131,9 +145,10 @@ export async function moveRows(
   await live.query(
     `CREATE TEMPORARY TABLE pgsilo_rows ON COMMIT DROP AS SELECT ${columns} FROM ${relation(table)} WITH NO DATA`,
   );
+  const [from, there] = [await ownRowsOf(copy, table), await ownRowsOf(live, table)];
   await copy.query('BEGIN READ ONLY');
   await copy.query(`SET LOCAL search_path = ${quoteIdentifier(table.schema)}, public`);
-  const chosen = `SELECT ${columns} FROM ${relation(table)} WHERE (${table.where ?? 'true'}\n)`;
+  const chosen = `SELECT ${columns} FROM ${from} WHERE (${table.where ?? 'true'}\n)`;
   const rows = copyOut(copy, `COPY (${chosen}) TO STDOUT`, doing, context.signal);
   await copyIn(live, `COPY ${staging} (${columns}) FROM STDIN`, rows, doing, context.signal);
   await copy.query('ROLLBACK');
@@ -150,7 +165,7 @@ export async function moveRows(
     `WITH done AS (
        INSERT INTO ${relation(table)} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM ${staging} ${clause} RETURNING 1
      ) SELECT (SELECT count(*) FROM ${staging})::text AS total, (SELECT count(*) FROM done)::text AS done,
-              ${replaces ? `(SELECT count(*) FROM ${staging} JOIN ${relation(table)} USING (${keys}))` : '0'}::text AS there`,
+              ${replaces ? `(SELECT count(*) FROM ${staging} JOIN ${there} USING (${keys}))` : '0'}::text AS there`,
   );
   await live.query(`DROP TABLE ${staging}`);
   const replaced = Number(done!.there);
