@@ -3,10 +3,11 @@ import { existsSync, globSync, readdirSync, readFileSync, renameSync } from 'nod
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { mayReadCheckout } from './services/checkout.ts';
 import { pgsilo, pgsiloOk } from './services/pgsilo.ts';
 import { availablePostgres, installPostgres } from './services/postgres.ts';
 import {
-  application, hostileName, makeTwoTimelines, mayReadCheckout, stepsIn, type TwoTimelines,
+  application, hostileName, makeTwoTimelines, stepsIn, type TwoTimelines,
 } from './services/two-timelines.ts'; // prettier-ignore
 
 const system = (await availablePostgres())[0]!;

@@ -4,16 +4,11 @@ import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { mayReadCheckout } from './services/checkout.ts';
 import { pgsilo, pgsiloOk } from './services/pgsilo.ts';
 import { availablePostgres, installPostgres } from './services/postgres.ts';
 import { until } from './services/server.ts';
-import {
-  application,
-  hostileName,
-  makeTwoTimelines,
-  mayReadCheckout,
-  type TwoTimelines,
-} from './services/two-timelines.ts';
+import { application, hostileName, makeTwoTimelines, type TwoTimelines } from './services/two-timelines.ts';
 
 const system = (await availablePostgres())[0]!;
 const wanted = [system, await installPostgres(18)];

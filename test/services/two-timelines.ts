@@ -145,17 +145,3 @@ export function stepsIn(dump: string, bin: string): string[] {
   });
   return /^COPY .*;\n([^]*?)\\\.$/m.exec(text)?.[1]?.trim().split('\n') ?? [];
 }
-
-/** Whether the user of servers may call pgsilo: a checkout in a folder of root alone it cannot read. */
-export function mayReadCheckout(): boolean {
-  try {
-    execFileSync('cat', [join(import.meta.dirname, '../../packages/cli/src/main.ts')], {
-      ...serverUser(),
-      cwd: '/',
-      stdio: 'ignore',
-    });
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@pgsilo/plugin';
+import { isServerReady } from '@pgsilo/postgres';
 
 /** How a server's recovery went: it takes connections, it ended, nothing moved any more, or it was no longer wanted. */
 export type Course = 'ready' | 'ended' | 'stalled' | 'aborted';
@@ -33,7 +34,7 @@ export async function followRecovery(followed: Followed): Promise<Course> {
   for (;;) {
     if (signal.aborted) return 'aborted';
     if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return 'ended';
-    if (await isReady(data, child.pid)) return 'ready';
+    if (await isServerReady(data, child.pid)) return 'ready';
     const words = await readFile(followed.log, 'utf8').catch(() => '');
     const now = `${brought()} ${await changedAt(join(data, 'global', 'pg_control'))} ${signsIn(words)}`;
     if (now !== mark) [mark, since] = [now, Date.now()];
@@ -53,13 +54,6 @@ export function signsIn(log: string): string {
     .split('\n')
     .map((line) => line.replace(/^.*?\[\d+\] /, '').replace(/elapsed time: [\d.]+ s/, ''));
   return lines.filter((line, index) => line !== lines[index - 1]).join('\n');
-}
-
-/** The server's own word on itself: the eighth line of its pid file. */
-async function isReady(data: string, pid: number | undefined): Promise<boolean> {
-  const text = await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '');
-  const lines = text.split('\n');
-  return Number(lines[0]) === pid && lines[7]?.trim() === 'ready';
 }
 
 async function changedAt(path: string): Promise<number> {

@@ -2,11 +2,12 @@ import { PgsiloError, type Body, type Job, type ReadContext, type SourceItem } f
 import {
   readInAttempt,
   type Attempt,
+  clusterConnection,
   connectionForPrograms,
   findTool,
+  mayReadPasswords,
   produce,
   takeSnapshot,
-  type Session,
   type Tool,
 } from '@pgsilo/postgres';
 import { ContentsReader, type Contents } from './contents.ts';
@@ -58,9 +59,7 @@ async function* readUnit(
   );
   const args = [
     ...argumentsFor(setup.options, tool, databases, passwords),
-    // pg_dumpall takes no database from the connection string; this is read as one, and thereby as nothing else.
-    connection.argument.replace(/^--dbname=/, '--database='),
-    connection.argument,
+    ...clusterConnection(connection.argument),
   ];
   const body = produce(tool, args, {
     doing: 'pg_dumpall',
@@ -163,11 +162,4 @@ function requireAll(dumped: readonly string[], contents: Contents): void {
 
 function sum({ databases }: Contents, key: 'tables' | 'rows'): number {
   return databases.reduce((total, database) => total + database[key], 0);
-}
-
-async function mayReadPasswords(session: Session): Promise<boolean> {
-  const [row] = await session.query<{ may: boolean }>(
-    `SELECT has_table_privilege('pg_authid', 'SELECT') AS may`,
-  );
-  return row?.may === true;
 }

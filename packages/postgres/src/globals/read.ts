@@ -41,9 +41,7 @@ export async function* readGlobals(
     '--globals-only',
     '--no-password',
     ...(passwords ? [] : ['--no-role-passwords']),
-    // pg_dumpall takes no database from the connection string; this is read as one, and thereby as nothing else.
-    connection.argument.replace(/^--dbname=/, '--database='),
-    connection.argument,
+    ...clusterConnection(connection.argument),
   ];
   const body = produce(tool, args, {
     doing: 'pg_dumpall --globals-only',
@@ -68,6 +66,14 @@ export async function* readGlobals(
     unit: globalsUnit.name,
     facts: { status: 'good', ...facts, tool: `${tool.name} ${tool.version}`, about: { ...count, passwords } },
   };
+}
+
+/**
+ * Where pg_dumpall connects to.
+ * @param argument `--dbname=` and a connection string; pg_dumpall takes no database from it, and reads `--database` as one, and thereby as nothing else
+ */
+export function clusterConnection(argument: string): readonly string[] {
+  return [argument.replace(/^--dbname=/, '--database='), argument];
 }
 
 /** The same body; throws `source.incomplete` at its end when the closing line has not come. */

@@ -92,14 +92,13 @@ export async function planRows(
 /** What to read for the rows of a table itself: those of tables that inherit from it are theirs, those of a partitioned table lie in its partitions. */
 export async function ownRowsOf(
   session: Session,
-  { schema, name }: Pick<RowsTable, 'schema' | 'name'>,
+  table: Pick<RowsTable, 'schema' | 'name'>,
 ): Promise<string> {
   const [row] = await session.query<{ partitioned: boolean }>(
     `SELECT c.relkind = 'p' AS partitioned FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`,
-    [schema, name],
+    [table.schema, table.name],
   );
-  const relation = `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
-  return row?.partitioned ? relation : `ONLY ${relation}`;
+  return row?.partitioned ? relation(table) : `ONLY ${relation(table)}`;
 }
 
 /** How many rows the condition finds in the copy. Throws `usage.invalid` when it is no condition. */
@@ -176,7 +175,7 @@ export async function moveRows(
   };
 }
 
-function relation({ schema, name }: RowsTable): string {
+function relation({ schema, name }: Pick<RowsTable, 'schema' | 'name'>): string {
   return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
 }
 

@@ -182,14 +182,14 @@ async function launch(
       const words = (await readFile(log, 'utf8').catch(() => '')).slice(-wordsKept);
       throw notStarted(failure?.message ?? words);
     }
-    if (await isReady(folder, child.pid)) return child;
+    if (await isServerReady(join(folder, 'cluster', 'data'), child.pid)) return child;
     await sleep(20);
   }
 }
 
-/** The server's own word on itself: the eighth line of its pid file. */
-async function isReady(folder: string, pid: number | undefined): Promise<boolean> {
-  const text = await readFile(join(folder, 'cluster', 'data', 'postmaster.pid'), 'utf8').catch(() => '');
+/** Whether a server takes connections, by its own word: the eighth line of its pid file. @param dataFolder PostgreSQL's `data_directory`. */
+export async function isServerReady(dataFolder: string, pid: number | undefined): Promise<boolean> {
+  const text = await readFile(join(dataFolder, 'postmaster.pid'), 'utf8').catch(() => '');
   const lines = text.split('\n');
   return Number(lines[0]) === pid && lines[7]?.trim() === 'ready';
 }
